@@ -1,0 +1,109 @@
+import type { Writable } from 'node:stream'
+import { StorageIoError } from '../errors.ts'
+import { EXIT, isClosedPipe, isSystemError, SYSTEM_REASONS } from './errors.ts'
+
+const BATCH_BYTES = 64 * 1024
+
+/** Streams of which an {@link Output} handles the errors. */
+const owned = new WeakSet<object>()
+
+/**
+ * Writes a long output in batches of 64 KiB and no faster than it is taken. When the reader goes away, as `head` does,
+ * `closed` turns true and what is written after that is dropped: long loops look at it and end.
+ */
+export class Output {
+  readonly #stream: Writable
+  #batch = Buffer.allocUnsafe(BATCH_BYTES)
+  #used = 0
+  #text = ''
+  #closed = false
+
+  constructor(stream: Writable = process.stdout) {
+    this.#stream = stream
+    if (!owned.has(stream)) {
+      owned.add(stream)
+      // The write's callback has the same error; without a listener it would end the process.
+      stream.on('error', () => undefined)
+    }
+  }
+
+  /** The reader has gone. */
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Adds to the batch; the bytes are copied. Await what comes back: it is a promise when the batch went out. */
+  write(chunk: string | Uint8Array): Promise<void> | undefined {
+    if (this.#closed) return undefined
+    if (typeof chunk === 'string') {
+      this.#text += chunk
+      return this.#used + this.#text.length >= BATCH_BYTES ? this.flush() : undefined
+    }
+    if (this.#text !== '' || this.#used + chunk.length > BATCH_BYTES) {
+      return this.#writeAfterFlush(chunk)
+    }
+    this.#batch.set(chunk, this.#used)
+    this.#used += chunk.length
+    return undefined
+  }
+
+  /** Sends what is in the batch. */
+  async flush(): Promise<void> {
+    const parts: Buffer[] = []
+    if (this.#used > 0) {
+      parts.push(this.#batch.subarray(0, this.#used))
+      this.#batch = Buffer.allocUnsafe(BATCH_BYTES)
+      this.#used = 0
+    }
+    if (this.#text !== '') {
+      parts.push(Buffer.from(this.#text))
+      this.#text = ''
+    }
+    for (const part of parts) await this.#send(part)
+  }
+
+  /** Sends the rest. The stream stays open: it may be the process's stdout. */
+  async end(): Promise<void> {
+    await this.flush()
+  }
+
+  async #writeAfterFlush(chunk: Uint8Array): Promise<void> {
+    const copy = Buffer.from(chunk)
+    await this.flush()
+    await this.#send(copy)
+  }
+
+  async #send(bytes: Buffer): Promise<void> {
+    if (this.#closed) return
+    const error = await new Promise<Error | null | undefined>((resolve) => {
+      this.#stream.write(bytes, resolve)
+    })
+    if (!error) return
+    this.#closed = true
+    if (isClosedPipe(error)) return
+    throw new StorageIoError(`cannot write the output: ${reasonOf(error)}`, {
+      kafkaError: undefined,
+      cause: error,
+    })
+  }
+}
+
+let guarded = false
+
+/** Ends quietly when stdout or stderr is a closed pipe, and clearly when it cannot be written; once a process. */
+export function guardStandardStreams(): void {
+  if (guarded) return
+  guarded = true
+  // oclif's own listener throws whatever is not EPIPE out of the event loop.
+  process.stdout.removeAllListeners('error')
+  process.stdout.on('error', (error: Error) => {
+    if (isClosedPipe(error) || owned.has(process.stdout)) return
+    process.stderr.write(`Error: cannot write the output: ${reasonOf(error)}\n`)
+    process.exitCode = EXIT.failed
+  })
+  process.stderr.on('error', () => undefined)
+}
+
+function reasonOf(error: Error): string {
+  return (isSystemError(error) ? SYSTEM_REASONS[error.code] : undefined) ?? error.message
+}
