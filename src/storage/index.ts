@@ -1,0 +1,21 @@
+/** The engine's public door: what a server and other programs build on. */
+export {
+  EARLIEST_TIMESTAMP,
+  LATEST_TIMESTAMP,
+  MAX_TIMESTAMP,
+  Log,
+  type Isolation,
+  type IterateOptions,
+  type LogOptions,
+  type OffsetForTimestamp,
+  type ReadOptions,
+} from './log.ts'
+export type { AppendInfo } from './append-info.ts'
+export { AbortedFilter } from './aborted-filter.ts'
+export type { AbortedTransaction, FetchData, OffsetMetadata } from './fetch.ts'
+export { diskFileSystem, type FileSystem, type OpenFile } from './file-system.ts'
+export { parseLogConfig, type ConfigProperties, type LogConfig } from './log-config.ts'
+export type { LoadFinding } from './log-loader.ts'
+export type { AppendOrigin } from './producer-append-info.ts'
+export type { ProducerStateEntry } from './producer-state-entry.ts'
+export type { LogSegment, LogSlice } from './segment.ts'

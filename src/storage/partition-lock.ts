@@ -1,0 +1,144 @@
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { PartitionLockedError } from '../errors.ts'
+import { osErrorCode, type FileSystem } from './file-system.ts'
+
+/** The file in a partition folder that says who writes there. A broker does not look at it. */
+export const PARTITION_LOCK_NAME = '.lock'
+const MAX_LOCK_BYTES = 4096
+
+/** A process as a lock names it. */
+export interface LockOwner {
+  readonly pid: number
+  readonly host: string
+  /** When the process began, in the kernel's own unit; tells it from a later process of the same number. */
+  readonly startTime: string
+}
+
+export interface LockOptions {
+  readonly owner?: LockOwner | undefined
+  /** Whether the process that a lock names still runs; `unknown` where it is another machine's. */
+  readonly isAlive?: ((owner: LockOwner) => boolean | 'unknown') | undefined
+}
+
+/**
+ * Keeps a second writer out of a partition folder. The lock of a writer that died is taken over, which says that the
+ * log was not closed.
+ */
+export class PartitionLock {
+  readonly #fs: FileSystem
+  readonly #path: string
+  /** A dead writer's lock was found. */
+  readonly tookOver: boolean
+
+  private constructor(fs: FileSystem, path: string, tookOver: boolean) {
+    this.#fs = fs
+    this.#path = path
+    this.tookOver = tookOver
+  }
+
+  /** Throws PartitionLockedError where another writer has the folder. */
+  static acquire(fs: FileSystem, dir: string, options: LockOptions = {}): PartitionLock {
+    const path = join(dir, PARTITION_LOCK_NAME)
+    const owner = options.owner ?? thisProcess()
+    if (writeLock(fs, path, owner)) return new PartitionLock(fs, path, false)
+    const holder = readOwner(fs, path)
+    const alive = holder === undefined ? false : (options.isAlive ?? isAlive)(holder)
+    if (holder !== undefined && alive !== false) {
+      throw new PartitionLockedError(
+        alive === 'unknown'
+          ? `${dir} is locked by process ${holder.pid} on ${holder.host}`
+          : `${dir} is being written by process ${holder.pid}`,
+        {
+          file: path,
+          hint:
+            alive === 'unknown'
+              ? `when that process no longer runs, remove ${path}`
+              : 'wait until it is done, or stop it',
+        },
+      )
+    }
+    // The dead lock goes aside under a name of our own, so that of two processes only one removes it.
+    const aside = `${path}.${owner.pid}.tmp`
+    fs.rename(path, aside)
+    fs.remove(aside)
+    if (!writeLock(fs, path, owner)) {
+      throw new PartitionLockedError(`${dir} was just locked by another writer`, { file: path })
+    }
+    return new PartitionLock(fs, path, true)
+  }
+
+  /** The log was closed: the lock goes. */
+  release(): void {
+    this.#fs.remove(this.#path)
+  }
+
+  /** The log was not closed: the lock stays behind as that of a dead writer. */
+  abandon(): void {
+    const file = this.#fs.open(this.#path, 'read-write')
+    try {
+      file.truncate(0)
+    } finally {
+      file.close()
+    }
+  }
+}
+
+function writeLock(fs: FileSystem, path: string, owner: LockOwner): boolean {
+  let file
+  try {
+    file = fs.open(path, 'create-new')
+  } catch (error) {
+    if (osErrorCode(error) === 'EEXIST') return false
+    throw error
+  }
+  try {
+    file.write(Buffer.from(`${JSON.stringify(owner)}\n`), 0)
+    file.sync()
+  } finally {
+    file.close()
+  }
+  return true
+}
+
+/** Undefined for a lock that names nobody: its writer gave up, or died before it had written it. */
+function readOwner(fs: FileSystem, path: string): LockOwner | undefined {
+  try {
+    const value: unknown = JSON.parse(fs.readFile(path, MAX_LOCK_BYTES).toString('utf8'))
+    if (typeof value !== 'object' || value === null) return undefined
+    const { pid, host, startTime } = value as Partial<Record<keyof LockOwner, unknown>>
+    if (typeof pid !== 'number' || typeof host !== 'string' || typeof startTime !== 'string') {
+      return undefined
+    }
+    return { pid, host, startTime }
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}
+
+function thisProcess(): LockOwner {
+  return { pid: process.pid, host: hostname(), startTime: startTimeOf(process.pid) ?? '' }
+}
+
+function isAlive(owner: LockOwner): boolean | 'unknown' {
+  if (owner.host !== hostname()) return 'unknown'
+  try {
+    process.kill(owner.pid, 0)
+  } catch (error) {
+    return osErrorCode(error) === 'EPERM'
+  }
+  const startTime = startTimeOf(owner.pid)
+  return startTime === undefined || owner.startTime === '' || startTime === owner.startTime
+}
+
+/** Field 22 of /proc/PID/stat, behind the command's name, which may hold blanks; undefined where there is no /proc. */
+function startTimeOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  } catch {
+    return undefined
+  }
+}

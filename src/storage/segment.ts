@@ -1,0 +1,648 @@
+import { join } from 'node:path'
+import {
+  CorruptBatchError,
+  CorruptIndexError,
+  InvalidRecordError,
+  OffsetOverflowError,
+  StorageIoError,
+} from '../errors.ts'
+import { NO_TIMESTAMP, type Batch } from '../records/batch.ts'
+import { crcMismatch, RECORD_BATCH_OVERHEAD } from '../records/record-batch.ts'
+import { BatchScanner } from './batch-scanner.ts'
+import {
+  logFileName,
+  offsetIndexFileName,
+  timeIndexFileName,
+  txnIndexFileName,
+  type FileSuffix,
+} from './file-names.ts'
+import type { FileSystem, OpenFile } from './file-system.ts'
+import type { LeaderEpochs } from './leader-epochs.ts'
+import { maxSegmentMs, type LogConfig } from './log-config.ts'
+import { OffsetIndex } from './offset-index.ts'
+import type { CompletedTxn } from './producer-append-info.ts'
+import type { ProducerState } from './producer-state.ts'
+import { TimeIndex } from './time-index.ts'
+import { TransactionIndex } from './txn-index.ts'
+
+/** What all segments of a partition share. */
+export interface SegmentContext {
+  readonly fs: FileSystem
+  readonly dir: string
+  readonly config: LogConfig
+  /** Milliseconds since 1970. */
+  readonly now: () => bigint
+  /** A number from 0 up to but excluding 1. */
+  readonly random: () => number
+  /** Nothing is created or changed; indexes are used only as far as they agree with the log. */
+  readonly readOnly: boolean
+}
+
+/** A timestamp and the last offset of the earliest batch that reached it. */
+export interface TimestampOffset {
+  readonly timestamp: bigint
+  readonly offset: bigint
+}
+
+/** A byte range of a `.log` file. */
+export interface LogSlice {
+  readonly file: OpenFile
+  /** First byte. */
+  readonly position: number
+  /** How many bytes. */
+  readonly length: number
+}
+
+export interface BatchPosition {
+  readonly position: number
+  readonly sizeInBytes: number
+  readonly baseOffset: bigint
+}
+
+export interface RollParams {
+  readonly appendBytes: number
+  readonly maxTimestamp: bigint
+  readonly lastOffset: bigint
+}
+
+const MAX_RELATIVE_OFFSET = 0x7fffffffn
+
+/**
+ * One `.log` file with its three indexes. Offsets in it lie in baseOffset .. baseOffset + 2^31-1. An index file is
+ * opened when it is first needed; a segment that is appended to has both.
+ *
+ * Kafka: storage/internals/log/LogSegment.java
+ */
+export class LogSegment {
+  readonly baseOffset: bigint
+  readonly #context: SegmentContext
+  #suffix: FileSuffix
+  readonly #log: OpenFile
+  #size: number
+  #offsetIndex: OffsetIndex | undefined
+  #timeIndex: TimeIndex | undefined
+  #txnIndex: TransactionIndex | undefined
+  #createdMs: bigint
+  readonly #rollJitterMs: bigint
+  #bytesSinceLastIndexEntry = 0
+  #maxTimestampSoFar: TimestampOffset | undefined
+  #firstBatchTimestamp: bigint | undefined
+
+  private constructor(
+    context: SegmentContext,
+    baseOffset: bigint,
+    suffix: FileSuffix,
+    log: OpenFile,
+    size: number,
+  ) {
+    this.#context = context
+    this.baseOffset = baseOffset
+    this.#suffix = suffix
+    this.#log = log
+    this.#size = size
+    this.#createdMs = context.now()
+    const { segmentJitterMs, segmentMs } = context.config
+    const jitterBound = segmentJitterMs < segmentMs ? segmentJitterMs : segmentMs
+    this.#rollJitterMs =
+      jitterBound === 0n ? 0n : BigInt(Math.floor(context.random() * Number(jitterBound)))
+  }
+
+  /**
+   * Opens a segment, creating its `.log` where it is not there and the context allows writing.
+   * Throws StorageIoError, also for a file above 2^31-1 bytes.
+   */
+  static open(
+    context: SegmentContext,
+    baseOffset: bigint,
+    options: { readonly suffix?: FileSuffix; readonly preallocate?: boolean } = {},
+  ): LogSegment {
+    const suffix = options.suffix ?? ''
+    const path = join(context.dir, logFileName(baseOffset, suffix))
+    const log = context.fs.open(path, context.readOnly ? 'read' : 'create')
+    const size = log.size()
+    if (size > 0x7fffffff) {
+      log.close()
+      throw new StorageIoError(`${path} has ${size} bytes; a segment has at most 2147483647`, {
+        file: path,
+        hint: 'Kafka does not open such a file either',
+      })
+    }
+    if (size === 0 && options.preallocate === true) log.truncate(context.config.segmentBytes)
+    return new LogSegment(context, baseOffset, suffix, log, size)
+  }
+
+  /** Bytes of batches in the `.log` file. */
+  get size(): number {
+    return this.#size
+  }
+
+  get logPath(): string {
+    return this.#path(logFileName)
+  }
+
+  get file(): OpenFile {
+    return this.#log
+  }
+
+  get offsetIndex(): OffsetIndex {
+    return (this.#offsetIndex ??= OffsetIndex.open(
+      this.#context.fs,
+      this.#path(offsetIndexFileName),
+      this.#indexOptions(),
+    ))
+  }
+
+  get timeIndex(): TimeIndex {
+    return (this.#timeIndex ??= TimeIndex.open(
+      this.#context.fs,
+      this.#path(timeIndexFileName),
+      this.#indexOptions(),
+    ))
+  }
+
+  get txnIndex(): TransactionIndex {
+    return (this.#txnIndex ??= TransactionIndex.open(
+      this.#context.fs,
+      this.#path(txnIndexFileName),
+      { baseOffset: this.baseOffset, writable: !this.#context.readOnly },
+    ))
+  }
+
+  #indexOptions(): { baseOffset: bigint; maxIndexBytes: number; writable: boolean } {
+    return {
+      baseOffset: this.baseOffset,
+      maxIndexBytes: this.#context.config.segmentIndexBytes,
+      writable: !this.#context.readOnly,
+    }
+  }
+
+  #path(name: (baseOffset: bigint, suffix: FileSuffix) => string, suffix = this.#suffix): string {
+    return join(this.#context.dir, name(this.baseOffset, suffix))
+  }
+
+  /** Whether `offset` can be stored relative to this segment's base. */
+  canConvertToRelativeOffset(offset: bigint): boolean {
+    const relative = offset - this.baseOffset
+    return relative >= 0n && relative <= MAX_RELATIVE_OFFSET
+  }
+
+  #ensureOffsetInRange(offset: bigint, position: number): void {
+    if (this.canConvertToRelativeOffset(offset)) return
+    throw new OffsetOverflowError(
+      `offset ${offset} does not lie within 2^31-1 of the segment's base ${this.baseOffset}`,
+      { file: this.logPath, position, offset },
+    )
+  }
+
+  // Appending
+
+  /** Whether an append must go to a new segment. */
+  shouldRoll(params: RollParams): boolean {
+    const { config } = this.#context
+    if (this.#size > config.segmentBytes - params.appendBytes) return true
+    if (
+      this.#size > 0 &&
+      this.timeWaitedForRoll(params.maxTimestamp) > maxSegmentMs(config) - this.#rollJitterMs
+    ) {
+      return true
+    }
+    return (
+      this.offsetIndex.isFull ||
+      this.timeIndex.isFull ||
+      !this.canConvertToRelativeOffset(params.lastOffset)
+    )
+  }
+
+  /** Milliseconds between the first batch and `maxTimestamp`, or since the segment was opened where it has no timestamps. */
+  timeWaitedForRoll(maxTimestamp: bigint): bigint {
+    const first = this.#loadFirstBatchTimestamp()
+    return first !== undefined && first >= 0n
+      ? maxTimestamp - first
+      : this.#context.now() - this.#createdMs
+  }
+
+  /** Timestamp of the first batch, undefined where the segment is empty or has none. */
+  get firstBatchTimestamp(): bigint | undefined {
+    const first = this.#loadFirstBatchTimestamp()
+    return first !== undefined && first >= 0n ? first : undefined
+  }
+
+  #loadFirstBatchTimestamp(): bigint | undefined {
+    if (this.#firstBatchTimestamp === undefined) {
+      this.#scan({ start: 0 }, (batch) => {
+        this.#firstBatchTimestamp = batch.maxTimestamp
+        return 'stop'
+      })
+    }
+    return this.#firstBatchTimestamp
+  }
+
+  /**
+   * Appends batches that stand one after the other in `bytes`.
+   * @param lastOffset the largest offset in them
+   */
+  append(lastOffset: bigint, bytes: Buffer, batches: readonly Batch[]): void {
+    if (bytes.length === 0) return
+    let position = this.#size
+    this.#ensureOffsetInRange(lastOffset, position)
+    this.#writeLog(bytes, position)
+    for (const batch of batches) {
+      const { sizeInBytes } = batch
+      const batchLastOffset = batch.lastOffset
+      const max = this.#raiseMaxTimestamp(batch.maxTimestamp, batchLastOffset)
+      if (this.#bytesSinceLastIndexEntry > this.#context.config.indexIntervalBytes) {
+        this.offsetIndex.append(batchLastOffset, position)
+        this.timeIndex.maybeAppend(max.timestamp, max.offset)
+        this.#bytesSinceLastIndexEntry = 0
+      }
+      position += sizeInBytes
+      this.#bytesSinceLastIndexEntry += sizeInBytes
+    }
+  }
+
+  /** Writes all of `bytes` or nothing: what a full disk let through is cut off again. */
+  #writeLog(bytes: Buffer, position: number): void {
+    try {
+      this.#log.write(bytes, position)
+    } catch (error) {
+      this.#log.truncate(position)
+      throw error
+    }
+    this.#size = position + bytes.length
+  }
+
+  #raiseMaxTimestamp(timestamp: bigint, offset: bigint): TimestampOffset {
+    const current = this.maxTimestampSoFar
+    return timestamp > current.timestamp
+      ? (this.#maxTimestampSoFar = { timestamp, offset })
+      : current
+  }
+
+  /** The largest timestamp so far; after opening, what the time index says (read-only: and the log behind its last entry). */
+  get maxTimestampSoFar(): TimestampOffset {
+    return (this.#maxTimestampSoFar ??= this.#context.readOnly
+      ? this.#readLargestTimestamp()
+      : this.timeIndex.lastEntry)
+  }
+
+  /** The largest record timestamp, or the file's modification time where no record has one. */
+  get largestTimestamp(): bigint {
+    const { timestamp } = this.maxTimestampSoFar
+    return timestamp >= 0n ? timestamp : BigInt(Math.trunc(this.modifiedMs))
+  }
+
+  get modifiedMs(): number {
+    return this.#context.fs.stat(this.logPath)?.mtimeMs ?? 0
+  }
+
+  /** Adds an aborted transaction to the transaction index; a committed one leaves no trace there. */
+  updateTxnIndex(completed: CompletedTxn, lastStableOffset: bigint): void {
+    if (!completed.isAborted) return
+    this.txnIndex.append({
+      producerId: completed.producerId,
+      firstOffset: completed.firstOffset,
+      lastOffset: completed.lastOffset,
+      lastStableOffset,
+    })
+  }
+
+  // Reading
+
+  /** Walks batches from a position until `visit` returns `stop`; returns where the walk ended. */
+  #scan(
+    range: { readonly start: number; readonly end?: number },
+    visit: (batch: Batch, position: number, scanner: BatchScanner) => 'stop' | undefined,
+    read: 'whole' | 'headers' = 'headers',
+  ): number {
+    const scanner = new BatchScanner(this.#log, {
+      start: range.start,
+      end: range.end ?? this.#size,
+      read,
+      name: this.logPath,
+    })
+    try {
+      for (;;) {
+        const position = scanner.position
+        const batch = scanner.next()
+        if (batch === undefined) return scanner.position
+        if (visit(batch, position, scanner) === 'stop') return position
+      }
+    } finally {
+      scanner.close()
+    }
+  }
+
+  /** A scanner over this segment from a position on; the caller closes it. */
+  scanner(options: {
+    readonly start?: number
+    readonly end?: number
+    readonly read: 'whole' | 'headers'
+  }): BatchScanner {
+    return new BatchScanner(this.#log, { end: this.#size, ...options, name: this.logPath })
+  }
+
+  /** The first batch whose last offset is at or above `offset`, undefined where the segment has none. */
+  translateOffset(offset: bigint): BatchPosition | undefined {
+    let found: BatchPosition | undefined
+    this.#scan({ start: this.#indexedPosition(offset) }, (batch, position) => {
+      if (batch.lastOffset < offset) return undefined
+      const baseOffset = batch.magic < 2 ? batch.lastOffset : batch.baseOffset
+      found = { position, sizeInBytes: batch.sizeInBytes, baseOffset }
+      return 'stop'
+    })
+    return found
+  }
+
+  /** Where to begin to look for `offset`. Where nothing may be repaired, an index entry must fit the log to be believed. */
+  #indexedPosition(offset: bigint): number {
+    const entry = this.offsetIndex.lookup(offset)
+    if (!this.#context.readOnly || entry.position === 0) return entry.position
+    return this.#isBatchAt(entry.position, entry.offset) ? entry.position : 0
+  }
+
+  #isBatchAt(position: number, lastOffset: bigint): boolean {
+    if (position < 0 || position > this.#size - RECORD_BATCH_OVERHEAD) return false
+    let fits = false
+    try {
+      this.#scan({ start: position }, (batch) => {
+        // before 4.1 an entry held the last offset of the whole append call, which may lie a few batches on
+        fits =
+          batch.magic <= 2 && batch.lastOffset <= lastOffset && batch.lastOffset >= this.baseOffset
+        return 'stop'
+      })
+    } catch (error) {
+      if (!(error instanceof CorruptBatchError)) throw error
+    }
+    return fits
+  }
+
+  /** The offset behind the last batch; the base of an empty segment. */
+  readNextOffset(): bigint {
+    let next = this.baseOffset
+    this.#scan({ start: this.#indexedPosition(this.offsetIndex.lastOffset) }, (batch) => {
+      next = batch.lastOffset + 1n
+      return undefined
+    })
+    return next
+  }
+
+  /** Whether the last batch's offset is too far above the base to be indexed. */
+  hasOverflow(): boolean {
+    const next = this.readNextOffset()
+    return next > this.baseOffset && !this.canConvertToRelativeOffset(next - 1n)
+  }
+
+  /** The first record at or behind `startOffset` with a timestamp of `timestamp` or later. */
+  findOffsetByTimestamp(
+    timestamp: bigint,
+    startOffset: bigint,
+  ):
+    | { readonly timestamp: bigint; readonly offset: bigint; readonly leaderEpoch: number }
+    | undefined {
+    const indexed = this.timeIndex.lookup(timestamp)
+    const from = indexed.offset > startOffset ? indexed.offset : startOffset
+    let found: { timestamp: bigint; offset: bigint; leaderEpoch: number } | undefined
+    this.#scan({ start: this.#indexedPosition(from) }, (batch, _position, scanner) => {
+      if (batch.maxTimestamp < timestamp) return undefined
+      for (const record of scanner.whole(batch).records()) {
+        if (record.timestamp >= timestamp && record.offset >= startOffset) {
+          found = {
+            timestamp: record.timestamp,
+            offset: record.offset,
+            leaderEpoch: batch.partitionLeaderEpoch,
+          }
+          return 'stop'
+        }
+      }
+      return undefined
+    })
+    return found
+  }
+
+  /** The first record that has the segment's largest timestamp. */
+  findMaxTimestamp():
+    | { readonly timestamp: bigint; readonly offset: bigint; readonly leaderEpoch: number }
+    | undefined {
+    const max = this.maxTimestampSoFar
+    let found: { timestamp: bigint; offset: bigint; leaderEpoch: number } | undefined
+    this.#scan({ start: this.#indexedPosition(max.offset) }, (batch, _position, scanner) => {
+      if (batch.maxTimestamp !== max.timestamp) return undefined
+      if (batch.magic > 0) {
+        for (const record of scanner.whole(batch).records()) {
+          if (record.timestamp !== max.timestamp) continue
+          found = {
+            timestamp: max.timestamp,
+            offset: record.offset,
+            leaderEpoch: batch.partitionLeaderEpoch,
+          }
+          break
+        }
+      }
+      return 'stop'
+    })
+    return found
+  }
+
+  // Recovery and truncation
+
+  /**
+   * Checks every batch, rebuilds the three indexes, and cuts the log behind the last sound batch.
+   * @returns bytes cut off
+   */
+  recover(producerState: ProducerState, leaderEpochs: LeaderEpochs): number {
+    const { indexIntervalBytes } = this.#context.config
+    this.offsetIndex.reset()
+    this.timeIndex.reset()
+    this.txnIndex.reset()
+    this.#maxTimestampSoFar = { timestamp: NO_TIMESTAMP, offset: this.baseOffset }
+    let validBytes = 0
+    let lastIndexEntry = 0
+    try {
+      this.#scan({ start: 0 }, (batch, position, scanner) => {
+        this.#ensureValid(batch, scanner)
+        const { lastOffset } = batch
+        this.#ensureOffsetInRange(lastOffset, position)
+        const max = this.#raiseMaxTimestamp(batch.maxTimestamp, lastOffset)
+        if (validBytes - lastIndexEntry > indexIntervalBytes) {
+          this.offsetIndex.append(lastOffset, validBytes)
+          this.timeIndex.maybeAppend(max.timestamp, max.offset)
+          lastIndexEntry = validBytes
+        }
+        validBytes += batch.sizeInBytes
+        if (batch.magic >= 2) {
+          const epoch = batch.partitionLeaderEpoch
+          const { latestEpoch } = leaderEpochs
+          if (epoch >= 0 && (latestEpoch === undefined || epoch > latestEpoch)) {
+            leaderEpochs.assign(epoch, batch.baseOffset)
+          }
+          this.#replay(producerState, batch, scanner)
+        }
+        return undefined
+      })
+    } catch (error) {
+      if (!(error instanceof CorruptBatchError || error instanceof InvalidRecordError)) throw error
+    }
+    const truncated = this.#log.size() - validBytes
+    if (truncated > 0) this.#log.truncate(validBytes)
+    this.#size = validBytes
+    this.offsetIndex.trimToValidSize()
+    const max = this.maxTimestampSoFar
+    this.timeIndex.maybeAppend(max.timestamp, max.offset, { skipFullCheck: true })
+    this.timeIndex.trimToValidSize()
+    return truncated
+  }
+
+  #ensureValid(batch: Batch, scanner: BatchScanner): void {
+    if (batch.isComplete || (batch.magic >= 2 && batch.sizeInBytes < RECORD_BATCH_OVERHEAD)) {
+      batch.ensureValid()
+      return
+    }
+    const computed = scanner.computeCrc(batch)
+    if (computed !== batch.crc) throw crcMismatch(batch.crc, computed, batch.place)
+  }
+
+  #replay(producerState: ProducerState, batch: Batch, scanner: BatchScanner): void {
+    if (batch.hasProducerId) {
+      const completed = producerState.replay(batch.isControl ? scanner.whole(batch) : batch)
+      if (completed !== undefined) {
+        this.updateTxnIndex(completed, producerState.lastStableOffset(completed))
+        producerState.completeTxn(completed)
+      }
+    }
+    producerState.updateMapEndOffset(batch.lastOffset + 1n)
+  }
+
+  /**
+   * Removes every batch that holds `offset` or anything behind it, and cuts the indexes likewise.
+   * @returns bytes cut off
+   */
+  truncateTo(offset: bigint): number {
+    const mapping = this.translateOffset(offset)
+    this.offsetIndex.truncateTo(offset)
+    this.timeIndex.truncateTo(offset)
+    this.txnIndex.truncateTo(offset)
+    this.resizeIndexes()
+    let truncated = 0
+    if (mapping !== undefined) {
+      truncated = this.#size - mapping.position
+      this.#log.truncate(mapping.position)
+      this.#size = mapping.position
+    }
+    if (this.#size === 0) {
+      this.#createdMs = this.#context.now()
+      this.#firstBatchTimestamp = undefined
+    }
+    this.#bytesSinceLastIndexEntry = 0
+    if (this.maxTimestampSoFar.timestamp >= 0n) {
+      this.#maxTimestampSoFar = this.#readLargestTimestamp()
+    }
+    return truncated
+  }
+
+  #readLargestTimestamp(): TimestampOffset {
+    let largest: TimestampOffset = this.timeIndex.lastEntry
+    this.#scan({ start: this.#indexedPosition(largest.offset) }, (batch) => {
+      if (batch.maxTimestamp > largest.timestamp) {
+        largest = { timestamp: batch.maxTimestamp, offset: batch.lastOffset }
+      }
+      return undefined
+    })
+    return largest
+  }
+
+  /** Throws CorruptIndexError where the index files are missing or cannot belong to this segment. */
+  sanityCheck(timeIndexIsNew: boolean): void {
+    if (!this.#context.fs.exists(this.#path(offsetIndexFileName))) {
+      throw new CorruptIndexError('the offset index is missing', {
+        file: this.#path(offsetIndexFileName),
+      })
+    }
+    if (timeIndexIsNew) this.timeIndex.resize(0)
+    this.txnIndex.sanityCheck()
+  }
+
+  /** Sets both indexes to their largest size, as the active segment has them. */
+  resizeIndexes(): void {
+    const { segmentIndexBytes } = this.#context.config
+    this.offsetIndex.resize(segmentIndexBytes)
+    this.timeIndex.resize(segmentIndexBytes)
+  }
+
+  /** Writes the closing entry of the time index and cuts off what was preallocated. */
+  onBecomeInactiveSegment(): void {
+    const max = this.maxTimestampSoFar
+    this.timeIndex.maybeAppend(max.timestamp, max.offset, { skipFullCheck: true })
+    this.offsetIndex.trimToValidSize()
+    this.timeIndex.trimToValidSize()
+    if (this.#log.size() > this.#size) this.#log.truncate(this.#size)
+  }
+
+  // Files
+
+  /** fsync of the log and of the indexes that are in use. */
+  flush(): void {
+    this.#log.sync()
+    this.offsetIndex.flush()
+    this.timeIndex.flush()
+    this.txnIndex.flush()
+  }
+
+  /** Renames the segment's files; a transaction index that is not there is no error. */
+  changeSuffix(suffix: FileSuffix): void {
+    const { fs } = this.#context
+    const from = this.#suffix
+    for (const name of [logFileName, offsetIndexFileName, timeIndexFileName, txnIndexFileName]) {
+      const path = this.#path(name, from)
+      if (fs.exists(path)) fs.rename(path, this.#path(name, suffix))
+    }
+    this.#offsetIndex?.updatePath(this.#path(offsetIndexFileName, suffix))
+    this.#timeIndex?.updatePath(this.#path(timeIndexFileName, suffix))
+    this.#txnIndex?.updatePath(this.#path(txnIndexFileName, suffix))
+    this.#suffix = suffix
+  }
+
+  /** Closes the files, writing the closing time-index entry where the largest timestamp is known. */
+  close(): void {
+    if (!this.#context.readOnly && this.#maxTimestampSoFar !== undefined) {
+      const { timestamp, offset } = this.#maxTimestampSoFar
+      this.timeIndex.maybeAppend(timestamp, offset, { skipFullCheck: true })
+    }
+    this.#offsetIndex?.close()
+    this.#timeIndex?.close()
+    if (!this.#context.readOnly && this.#log.size() > this.#size) this.#log.truncate(this.#size)
+    this.closeHandles()
+  }
+
+  /** Closes the files as they are, for a segment that is going to be deleted or reopened. */
+  closeHandles(): void {
+    this.#offsetIndex?.closeHandle()
+    this.#timeIndex?.closeHandle()
+    this.#txnIndex?.close()
+    this.#log.close()
+  }
+
+  /** Closes and removes all four files. */
+  deleteFiles(): void {
+    this.closeHandles()
+    const { fs } = this.#context
+    for (const name of [logFileName, offsetIndexFileName, timeIndexFileName, txnIndexFileName]) {
+      fs.remove(this.#path(name))
+    }
+  }
+
+  /** Removes the four files of a segment that is not open; what is not there is no error. */
+  static removeFiles(context: SegmentContext, baseOffset: bigint, suffix: FileSuffix): void {
+    for (const name of [offsetIndexFileName, timeIndexFileName, txnIndexFileName, logFileName]) {
+      context.fs.remove(join(context.dir, name(baseOffset, suffix)))
+    }
+  }
+
+  /** Gives the log and its indexes a modification time. */
+  setModified(mtimeMs: number): void {
+    const { fs } = this.#context
+    for (const name of [logFileName, offsetIndexFileName, timeIndexFileName]) {
+      const path = this.#path(name)
+      if (fs.exists(path)) fs.setModified(path, mtimeMs)
+    }
+  }
+}
