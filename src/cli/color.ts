@@ -1,6 +1,14 @@
-import { styleText } from 'node:util'
+/** The codes that begin and end each style. */
+const STYLES = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+} as const
 
-type Style = Parameters<typeof styleText>[0]
+export type Style = keyof typeof STYLES
 
 interface MaybeTerminal {
   readonly isTTY?: boolean
@@ -20,5 +28,7 @@ export function wantsColor(
 
 /** `text` in `style`, or as it is. */
 export function paint(style: Style, text: string, color: boolean): string {
-  return color ? styleText(style, text) : text
+  if (!color) return text
+  const [open, close] = STYLES[style]
+  return `\u001b[${open}m${text}\u001b[${close}m`
 }

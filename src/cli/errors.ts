@@ -85,7 +85,7 @@ export function renderError(
   let fact = `Error: ${message}`
   if (place.length > 0) fact += ` (${place.join(', ')})`
   if (kafkaError !== undefined) fact += ` [${kafkaError}]`
-  let text = wrap(fact, width).replace(/^Error:/, paint(['bold', 'red'], 'Error:', color))
+  let text = wrap(fact, width).replace(/^Error:/, paint('red', 'Error:', color))
   if (hint !== undefined) {
     text += `\n${wrap(`Hint: ${hint}`, width).replace(/^Hint:/, paint('cyan', 'Hint:', color))}`
   }

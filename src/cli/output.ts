@@ -13,9 +13,10 @@ const owned = new WeakSet<object>()
  */
 export class Output {
   readonly #stream: Writable
-  #batch = Buffer.allocUnsafe(BATCH_BYTES)
-  #used = 0
+  /** The batch: bytes first, then text that is not yet bytes. */
+  #parts: Buffer[] = []
   #text = ''
+  #size = 0
   #closed = false
 
   constructor(stream: Writable = process.stdout) {
@@ -37,44 +38,37 @@ export class Output {
     if (this.#closed) return undefined
     if (typeof chunk === 'string') {
       this.#text += chunk
-      return this.#used + this.#text.length >= BATCH_BYTES ? this.flush() : undefined
+    } else {
+      this.#textToBytes()
+      this.#parts.push(Buffer.from(chunk))
     }
-    if (this.#text !== '' || this.#used + chunk.length > BATCH_BYTES) {
-      return this.#writeAfterFlush(chunk)
-    }
-    this.#batch.set(chunk, this.#used)
-    this.#used += chunk.length
-    return undefined
+    this.#size += chunk.length
+    return this.#size >= BATCH_BYTES ? this.flush() : undefined
   }
 
   /** Sends what is in the batch. */
-  async flush(): Promise<void> {
-    const parts: Buffer[] = []
-    if (this.#used > 0) {
-      parts.push(this.#batch.subarray(0, this.#used))
-      this.#batch = Buffer.allocUnsafe(BATCH_BYTES)
-      this.#used = 0
-    }
-    if (this.#text !== '') {
-      parts.push(Buffer.from(this.#text))
-      this.#text = ''
-    }
-    for (const part of parts) await this.#send(part)
+  flush(): Promise<void> {
+    this.#textToBytes()
+    const bytes = Buffer.concat(this.#parts)
+    this.#parts = []
+    this.#size = 0
+    return this.#send(bytes)
   }
 
   /** Sends the rest. The stream stays open: it may be the process's stdout. */
-  async end(): Promise<void> {
-    await this.flush()
+  end(): Promise<void> {
+    return this.flush()
   }
 
-  async #writeAfterFlush(chunk: Uint8Array): Promise<void> {
-    const copy = Buffer.from(chunk)
-    await this.flush()
-    await this.#send(copy)
+  #textToBytes(): void {
+    if (this.#text === '') return
+    this.#parts.push(Buffer.from(this.#text))
+    this.#text = ''
   }
 
   async #send(bytes: Buffer): Promise<void> {
-    if (this.#closed) return
+    if (this.#closed || bytes.length === 0) return
+    // No await before this: what is written later must not overtake it.
     const error = await new Promise<Error | null | undefined>((resolve) => {
       this.#stream.write(bytes, resolve)
     })

@@ -1,4 +1,4 @@
-import { Errors, flush, run, settings } from '@oclif/core'
+import { Errors, run, settings } from '@oclif/core'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { EXIT } from './base-command.ts'
@@ -28,7 +28,6 @@ export async function runCli(
   guardStandardStreams()
   try {
     await run(argv, loadOptions(options))
-    await flush()
   } catch (error) {
     if (!(error instanceof Error)) throw error
     // An unknown command is wrong usage; oclif says 127, which shells use for a missing program.

@@ -1,5 +1,7 @@
 import Table from 'cli-table3'
-import { stripVTControlCharacters, styleText } from 'node:util'
+import { stripVTControlCharacters } from 'node:util'
+import { paint } from './color.ts'
+import { wrap } from './wrap.ts'
 
 export { bar, formatBytes, formatCount, formatDuration, formatTime } from './format.ts'
 
@@ -27,12 +29,15 @@ export function renderTable(input: TableInput): string {
     Math.max(widthOf(title), ...rows.map((row) => widthOf(row[column] ?? ''))),
   )
   const colWidths = fit(natural, colAligns, width - GAP.length * (columns - 1))
+  // A column that gave way is broken here: cli-table3 would count the codes of colours as text.
+  const cell = (text: string, column: number): string => {
+    const columnWidth = colWidths[column] ?? 0
+    return widthOf(text) > columnWidth ? breakText(text, columnWidth) : text
+  }
   const table = new Table({
-    head: head.map((title) => (color ? styleText('bold', title) : title)),
+    head: head.map((title, column) => paint('bold', cell(title, column), color)),
     colWidths,
     colAligns,
-    wordWrap: true,
-    wrapOnWordBoundary: false,
     chars: {
       top: '',
       'top-mid': '',
@@ -52,7 +57,9 @@ export function renderTable(input: TableInput): string {
     },
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0, compact: true },
   })
-  for (const row of rows) table.push(head.map((_, column) => row[column] ?? ''))
+  for (const row of rows) {
+    table.push(head.map((_, column) => cell(row[column] ?? '', column)))
+  }
   return table
     .toString()
     .split('\n')
@@ -75,6 +82,21 @@ function fit(natural: readonly number[], aligns: readonly Align[], width: number
     over -= 1
   }
   return widths
+}
+
+/** Lines of at most `width`, broken at blanks, and inside a word that is longer. Colours are dropped. */
+function breakText(text: string, width: number): string {
+  return wrap(stripVTControlCharacters(text), width)
+    .split('\n')
+    .flatMap((line) => {
+      const characters = [...line]
+      const pieces: string[] = []
+      for (let at = 0; at < characters.length; at += width) {
+        pieces.push(characters.slice(at, at + width).join(''))
+      }
+      return pieces
+    })
+    .join('\n')
 }
 
 function widthOf(text: string): number {

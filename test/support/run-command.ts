@@ -42,8 +42,8 @@ export async function runCommand(
   const loadedConfig = await config()
   const out: Buffer[] = []
   const err: Buffer[] = []
-  const stdoutWrite = catchWrites(process.stdout, out)
-  const stderrWrite = catchWrites(process.stderr, err)
+  const releaseStdout = catchWrites(process.stdout, out)
+  const releaseStderr = catchWrites(process.stderr, err)
   const stdin = Object.getOwnPropertyDescriptor(process, 'stdin')
   const exitCode = process.exitCode
   const log = console.log
@@ -65,8 +65,8 @@ export async function runCommand(
   } finally {
     process.exitCode = exitCode
     console.log = log
-    process.stdout.write = stdoutWrite
-    process.stderr.write = stderrWrite
+    releaseStdout()
+    releaseStderr()
     if (stdin !== undefined) Object.defineProperty(process, 'stdin', stdin)
   }
   const stdoutBytes = Buffer.concat(out)
@@ -78,12 +78,10 @@ export async function runCommand(
   }
 }
 
-type Write = typeof process.stdout.write
-
-/** Puts what is written to `stream` into `chunks`; gives back what to restore. */
-function catchWrites(stream: NodeJS.WriteStream, chunks: Buffer[]): Write {
-  const original: Write = stream.write.bind(stream)
-  const caught = (
+/** Puts what is written to `stream` into `chunks`, until the function it returns is called. */
+function catchWrites(stream: NodeJS.WriteStream, chunks: Buffer[]): () => void {
+  const own = Object.getOwnPropertyDescriptor(stream, 'write')
+  const write = (
     chunk: string | Uint8Array,
     encoding?: BufferEncoding | ((error?: Error) => void),
     callback?: (error?: Error) => void,
@@ -97,8 +95,11 @@ function catchWrites(stream: NodeJS.WriteStream, chunks: Buffer[]): Write {
     if (done !== undefined) process.nextTick(done)
     return true
   }
-  stream.write = caught
-  return original
+  Object.defineProperty(stream, 'write', { configurable: true, writable: true, value: write })
+  return () => {
+    if (own === undefined) Reflect.deleteProperty(stream, 'write')
+    else Object.defineProperty(stream, 'write', own)
+  }
 }
 
 /** Runs the whole command line in a process of its own, from the sources. Slow: for what only a process shows. */
