@@ -6,7 +6,7 @@ import crc32cjs from 'crc-32/crc32c.js'
  * CRC-32C (Castagnoli) of v2 batches and snapshots, and CRC-32 (IEEE) of magic 0 and 1.
  *
  * Small buffers go to `crc-32` (JavaScript), larger ones to `@node-rs/crc32` (hardware instructions) where its
- * prebuilt binary loads: a native call costs about as much as 250 bytes in JavaScript.
+ * prebuilt binary loads: a native call costs about as much as 150 bytes in JavaScript.
  * Measured in benchmarks/RESULTS.md. Both give the same sums, so which one is in use only shows in speed.
  */
 
@@ -16,7 +16,7 @@ interface NativeCrc {
 }
 
 /** From this many bytes on the native code is faster. */
-export const NATIVE_FROM_BYTES = 256
+export const NATIVE_FROM_BYTES = 192
 
 const require = createRequire(import.meta.url)
 let native: NativeCrc | null | undefined
