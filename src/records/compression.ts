@@ -113,7 +113,7 @@ export interface DecompressOptions {
 }
 
 /**
- * The whole decompressed stream, which may be a view of `bytes` where those are stored uncompressed.
+ * The whole decompressed stream; of `none`, `bytes` itself. It may share memory with `bytes`: treat both as read-only.
  *
  * Throws CompressionFailedError for bytes that are no stream of `type`, DecompressedTooLargeError as soon as the output would
  * pass `maxBytes` and before memory of that size is set aside, {@link UnsupportedCompressionError} for zstd below magic 2.

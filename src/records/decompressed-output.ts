@@ -30,10 +30,13 @@ export class DecompressedOutput {
   add(piece: Uint8Array): void {
     this.claim(piece.length)
     this.#length += piece.length
-    if (piece.length > 0) this.#pieces.push(piece)
+    if (piece.length === 0) return
+    // node:zlib returns a view of a whole chunk; kept as it is, a stream of tiny pieces would hold far more than the limit.
+    const mostlyUnused = piece.buffer.byteLength > 2 * piece.length
+    this.#pieces.push(mostlyUnused ? Buffer.from(piece) : piece)
   }
 
-  /** All bytes in one buffer, which may be a view of the input where that was stored uncompressed. */
+  /** All bytes in one buffer. */
   join(): Buffer {
     const [first] = this.#pieces
     if (first !== undefined && this.#pieces.length === 1) {

@@ -27,6 +27,8 @@ interface NativeCalls {
 /** ZSTD_c_compressionLevel; its name in node:zlib's constants is newer than the typings. */
 const COMPRESSION_LEVEL_PARAMETER = 100
 const CHUNK_BYTES = 128 * 1024
+/** Z_MIN_CHUNK */
+const SMALLEST_CHUNK_BYTES = 64
 
 /** node:zlib's zstd, or undefined before Node 22.15. */
 export function nativeZstd(): ZstdLibrary | undefined {
@@ -39,7 +41,7 @@ export function nativeZstd(): ZstdLibrary | undefined {
       try {
         const content = calls.zstdDecompressSync(frame, {
           maxOutputLength: Math.max(1, maxBytes), // node wants at least 1
-          chunkSize: CHUNK_BYTES,
+          chunkSize: Math.min(CHUNK_BYTES, Math.max(SMALLEST_CHUNK_BYTES, maxBytes)),
         })
         return content.length > maxBytes ? undefined : content
       } catch (cause) {

@@ -122,6 +122,14 @@ describe('every codec', () => {
   })
 })
 
+it('keeps no more memory than the decompressed bytes need', () => {
+  const chunk = Buffer.alloc(64 * 1024)
+  const output = new DecompressedOutput(1024, {})
+  output.add(chunk.subarray(0, 10))
+  expect(output.join().buffer).not.toBe(chunk.buffer)
+  expect(output.join()).toEqual(Buffer.alloc(10))
+})
+
 describe('gzip', () => {
   const member = compress('gzip', text)
 
