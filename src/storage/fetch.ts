@@ -96,7 +96,7 @@ function readSegment(
   if (start === undefined) return undefined
   const { position, sizeInBytes } = start
   const fetchOffset = {
-    offset: params.startOffset,
+    offset: start.baseOffset,
     segmentBaseOffset: segment.baseOffset,
     position,
   }
@@ -112,7 +112,10 @@ function readSegment(
   }
 }
 
-/** The place of the batch that holds `offset`; at the log end, the place behind the last batch. */
+/**
+ * The place of the batch that holds `offset`, with the offset where that batch begins; at the log end, the place behind
+ * the last batch. Without a place where the offset lies outside the log.
+ */
 export function locateOffset(
   segments: LogSegments,
   offset: bigint,
@@ -126,7 +129,8 @@ export function locateOffset(
   ) {
     const found = segment.translateOffset(offset)
     if (found !== undefined) {
-      return { offset, segmentBaseOffset: segment.baseOffset, position: found.position }
+      const { position } = found
+      return { offset: found.baseOffset, segmentBaseOffset: segment.baseOffset, position }
     }
   }
   return offset < logEndOffset.offset ? logEndOffset : { offset }

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict'
-import { CorruptIndexError, InvalidConfigError, OffsetOverflowError } from '../errors.ts'
+import {
+  CorruptIndexError,
+  InvalidArgumentError,
+  InvalidConfigError,
+  OffsetOverflowError,
+} from '../errors.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
 
 /** `segment.index.bytes` where nothing else is said. */
@@ -10,6 +15,8 @@ export const MAX_RELATIVE_OFFSET = 0x7fff_ffff
 
 /** How much of an index is kept in memory at one place: a multiple of both entry sizes that holds the warm end whole. */
 const WINDOW_BYTES = 8232
+/** How many slots that searches step on are remembered: the first eight steps of every search. */
+const MAX_PROBES = 255
 /** The end of an index that a search looks at first, as most readers follow the writer closely. */
 const WARM_BYTES = 8192
 
@@ -104,6 +111,8 @@ export abstract class IndexFile {
   #writtenBytes: number
   #tail: Window | undefined
   #window: Window | undefined
+  /** Slots read one by one. */
+  readonly #probes = new Map<number, Buffer>()
 
   protected constructor(opened: OpenedIndex, entryBytes: number) {
     this.#fileSystem = opened.fileSystem
@@ -187,9 +196,7 @@ export abstract class IndexFile {
     const isLast = n === this.#entries - 1 && around.first === n
     if (isLast || (around.last !== Infinity && around.last - around.first >= perWindow)) {
       // The last entry is all that opening a segment asks for, and a search over a wide range skips the neighbours.
-      const bytes = Buffer.allocUnsafe(this.#entryBytes)
-      this.#read(bytes, at, this.#entryBytes)
-      return { bytes, at: 0 }
+      return { bytes: this.#probes.get(n) ?? this.#probe(n), at: 0 }
     }
     const start = around.first * this.#entryBytes
     // What is not written yet is in the tail, so a window ends where the file's entries end.
@@ -200,6 +207,15 @@ export abstract class IndexFile {
     this.#read(bytes, start, length)
     this.#window = { bytes, start, length }
     return { bytes, at: at - start }
+  }
+
+  #probe(n: number): Buffer {
+    const bytes = Buffer.alloc(this.#entryBytes) // small, and must not hold on to a shared pool
+    this.#read(bytes, n * this.#entryBytes, this.#entryBytes)
+    // Searches of an index that grows step on other slots than before.
+    if (this.#probes.size === MAX_PROBES) this.#probes.clear()
+    this.#probes.set(n, bytes)
+    return bytes
   }
 
   #read(target: Buffer, position: number, length: number): void {
@@ -259,6 +275,15 @@ export abstract class IndexFile {
     return { lower: low, upper: low === entries - 1 ? -1 : low + 1 }
   }
 
+  /** Throws where the index is full: one append, or one segment being recovered, needs more entries than there is room for. */
+  protected requireRoom(): void {
+    if (!this.isFull) return
+    throw new InvalidArgumentError(`the index is full with ${this.entries} entries`, {
+      file: this.#path,
+      hint: 'raise segment.index.bytes or index.interval.bytes (--config segment.index.bytes=…)',
+    })
+  }
+
   /** Adds a slot behind the last one and says where to write its bytes. */
   protected appendSlot(): Slot {
     assert(this.writable, `${this.#path} is open for reading only`)
@@ -294,6 +319,7 @@ export abstract class IndexFile {
     this.#entries = entries
     const used = this.sizeInBytes
     this.#writtenBytes = Math.min(this.#writtenBytes, used)
+    this.#probes.clear()
     const tail = this.#tail
     if (tail !== undefined) {
       tail.start = Math.min(tail.start, used)
@@ -373,6 +399,7 @@ export abstract class IndexFile {
     this.#file?.close()
     this.#tail = undefined
     this.#window = undefined
+    this.#probes.clear()
   }
 
   /** Tells the index where its file lies after the folder was renamed. */

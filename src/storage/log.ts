@@ -379,8 +379,9 @@ export class Log {
 
   #firstUnstableOffset(): bigint | undefined {
     const unstable = this.producerState.firstUnstableOffset
-    if (unstable === undefined) return undefined
-    return unstable < this.#logStartOffset ? this.#logStartOffset : unstable
+    return unstable !== undefined && unstable < this.#logStartOffset
+      ? locateOffset(this.#segments, this.#logStartOffset, this.#logEnd).offset
+      : unstable
   }
 
   #activeSegment(): LogSegment {
@@ -438,10 +439,18 @@ export class Log {
     return next.offset
   }
 
-  #locate(metadata: OffsetMetadata): OffsetMetadata {
-    return metadata.segmentBaseOffset === undefined
-      ? locateOffset(this.#segments, metadata.offset, this.#logEnd)
-      : metadata
+  /**
+   * The high watermark with its place. As in Kafka, looking up the place of one that lies inside a batch moves it to
+   * where the batch begins.
+   */
+  #locateHighWatermark(): OffsetMetadata {
+    if (this.#highWatermark.segmentBaseOffset === undefined) {
+      this.#highWatermark = locateOffset(this.#segments, this.highWatermark, this.#logEnd)
+      if (this.#producerStateIsLoaded) {
+        this.#producerState.onHighWatermarkUpdated(this.highWatermark)
+      }
+    }
+    return this.#highWatermark
   }
 
   // Appending
@@ -799,11 +808,11 @@ export class Log {
 
   #upperBound(isolation: Isolation): OffsetMetadata {
     if (isolation === 'log_end') return this.#logEnd
-    const highWatermark = this.#locate(this.#highWatermark)
+    const highWatermark = this.#locateHighWatermark()
     if (isolation === 'read_uncommitted') return highWatermark
     const { lastStableOffset } = this
     return lastStableOffset < highWatermark.offset
-      ? this.#locate({ offset: lastStableOffset })
+      ? locateOffset(this.#segments, lastStableOffset, this.#logEnd)
       : highWatermark
   }
 

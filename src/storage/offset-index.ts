@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict'
 import { CorruptIndexError, InvalidOffsetError } from '../errors.ts'
 import type { FileSystem } from './file-system.ts'
 import {
@@ -91,7 +90,7 @@ export class OffsetIndex extends IndexFile {
    * @throws OffsetOverflowError when it is too far from the base offset
    */
   append(offset: bigint, position: number): void {
-    assert(!this.isFull, `${this.path} is full with ${this.entries} entries`)
+    this.requireRoom()
     if (this.entries > 0 && offset <= this.#lastOffset) {
       throw new InvalidOffsetError(
         `offset ${offset} is not above ${this.#lastOffset}, the last one in the index`,

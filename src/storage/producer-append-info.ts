@@ -67,7 +67,7 @@ export class ProducerAppendInfo {
       if (marker === undefined) {
         throw new InvalidTxnStateError(
           'a control batch with a producer id holds no transaction marker',
-          batch.place,
+          { ...batch.place, kafkaError: 'UNKNOWN_SERVER_ERROR' },
         )
       }
       return this.#appendMarker(marker, batch.producerEpoch, batch.baseOffset, record.timestamp)

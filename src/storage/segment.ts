@@ -65,8 +65,6 @@ export interface RollParams {
   readonly lastOffset: bigint
 }
 
-const MAX_RELATIVE_OFFSET = 0x7fffffffn
-
 /**
  * One `.log` file with its three indexes. Offsets in it lie in baseOffset .. baseOffset + 2^31-1. An index file is
  * opened when it is first needed; a segment that is appended to has both.
@@ -182,8 +180,7 @@ export class LogSegment {
 
   /** Whether `offset` can be stored relative to this segment's base. */
   canConvertToRelativeOffset(offset: bigint): boolean {
-    const relative = offset - this.baseOffset
-    return relative >= 0n && relative <= MAX_RELATIVE_OFFSET
+    return this.offsetIndex.canAppendOffset(offset)
   }
 
   #ensureOffsetInRange(offset: bigint, position: number): void {
@@ -344,9 +341,9 @@ export class LogSegment {
   /** The first batch whose last offset is at or above `offset`, undefined where the segment has none. */
   translateOffset(offset: bigint): BatchPosition | undefined {
     let found: BatchPosition | undefined
-    this.#scan({ start: this.#indexedPosition(offset) }, (batch, position) => {
+    this.#scan({ start: this.#indexedPosition(offset) }, (batch, position, scanner) => {
       if (batch.lastOffset < offset) return undefined
-      const baseOffset = batch.magic < 2 ? batch.lastOffset : batch.baseOffset
+      const { baseOffset } = batch.magic < 2 ? scanner.whole(batch) : batch
       found = { position, sizeInBytes: batch.sizeInBytes, baseOffset }
       return 'stop'
     })

@@ -89,7 +89,7 @@ export class TimeIndex extends IndexFile {
   maybeAppend(timestamp: bigint, offset: bigint, options: { skipFullCheck?: boolean } = {}): void {
     const last = this.#lastEntry
     if (options.skipFullCheck !== true) {
-      assert(!this.isFull, `${this.path} is full with ${this.entries} entries`)
+      this.requireRoom()
     }
     if (this.entries > 0 && offset < last.offset) {
       throw new InvalidOffsetError(

@@ -1,0 +1,138 @@
+import { readFileSync, statSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { PartitionLockedError } from '../errors.ts'
+import { CLEAN_SHUTDOWN_NAME, ROOT_LOCK_NAME } from './data-root.ts'
+import type { FileSystem } from './file-system.ts'
+import { PARTITION_LOCK_NAME } from './partition-lock.ts'
+
+const MAX_LOCK_BYTES = 4096
+
+/** How the guard learns of OS locks; tests put their own in its place. */
+export interface LockProbe {
+  /** The text of `/proc/locks`; undefined where the system has none. */
+  readonly locks: () => string | undefined
+  /** The inode of a file. */
+  readonly inode: (path: string) => bigint
+}
+
+const SYSTEM: LockProbe = {
+  locks: () => {
+    try {
+      return readFileSync('/proc/locks', 'utf8')
+    } catch {
+      return undefined
+    }
+  },
+  inode: (path) => statSync(path, { bigint: true }).ino,
+}
+
+/**
+ * What `.lock` in a data root says:
+ *
+ *   free      nobody writes there
+ *   held      a process holds an OS lock on it: a broker runs
+ *   unknown   it cannot be told: the file is there, and either this system does not list its locks, or no clean marker
+ *             says that the broker stopped
+ */
+export type RootLockState = 'free' | 'held' | 'unknown'
+
+/** Looks at a data root's `.lock`; changes nothing. */
+export function rootLockState(
+  fs: FileSystem,
+  root: string,
+  probe: LockProbe = SYSTEM,
+): RootLockState {
+  const path = join(root, ROOT_LOCK_NAME)
+  // A running broker always has the file; one of ours names its writer and is looked at when it is taken.
+  if (!fs.exists(path)) return 'free'
+  const locks = probe.locks()
+  if (locks !== undefined && listsInode(locks, probe.inode(path))) return 'held'
+  if (namedWriter(fs, path) !== undefined) return 'free'
+  return locks !== undefined && fs.exists(join(root, CLEAN_SHUTDOWN_NAME)) ? 'free' : 'unknown'
+}
+
+/**
+ * Throws PartitionLockedError where a broker writes in a data root, or might.
+ * @param options.brokerIsStopped the user has seen to it: only an OS lock is believed more
+ */
+export function ensureNoBroker(
+  fs: FileSystem,
+  root: string,
+  options: { readonly brokerIsStopped?: boolean; readonly probe?: LockProbe } = {},
+): void {
+  const file = join(root, ROOT_LOCK_NAME)
+  switch (rootLockState(fs, root, options.probe)) {
+    case 'free':
+      return
+    case 'held':
+      throw new PartitionLockedError(`a broker is running on ${root}: it holds ${file}`, {
+        file,
+        hint: 'stop the broker first, or work on a copy of the partition',
+      })
+    case 'unknown':
+      if (options.brokerIsStopped === true) return
+      throw new PartitionLockedError(
+        `${file} is there and no ${CLEAN_SHUTDOWN_NAME} beside it: a broker may be running on ${root}`,
+        {
+          file,
+          hint: 'stop the broker; where it has crashed, say so with --broker-is-stopped',
+        },
+      )
+  }
+}
+
+/** Whether somebody writes to a partition folder right now: a kafkats that lives, or the broker of its data root. */
+export function hasLiveWriter(
+  fs: FileSystem,
+  dir: string,
+  root: string | undefined,
+  probe: LockProbe = SYSTEM,
+): boolean {
+  const locks = [join(dir, PARTITION_LOCK_NAME)]
+  if (root !== undefined) locks.push(join(root, ROOT_LOCK_NAME))
+  const namesLiving = locks.some((path) => {
+    const writer = fs.exists(path) ? namedWriter(fs, path) : undefined
+    return writer !== undefined && isAlive(writer)
+  })
+  if (namesLiving || root === undefined) return namesLiving
+  const state = rootLockState(fs, root, probe)
+  // Where the system lists its locks and this one is not held, its broker has died.
+  return state === 'held' || (state === 'unknown' && probe.locks() === undefined)
+}
+
+/** The last but two fields of a line of /proc/locks is `major:minor:inode`; device numbers differ on some file systems. */
+function listsInode(locks: string, inode: bigint): boolean {
+  return locks.split('\n').some((line) => {
+    const device = /\s[0-9a-f]+:[0-9a-f]+:(\d+)\s/i.exec(line)
+    return device?.[1] !== undefined && BigInt(device[1]) === inode
+  })
+}
+
+interface NamedWriter {
+  readonly pid: number
+  readonly host: string
+}
+
+/** The process that a lock file of kafkats names; undefined for an empty one, as a broker's is. */
+function namedWriter(fs: FileSystem, path: string): NamedWriter | undefined {
+  try {
+    const value: unknown = JSON.parse(fs.readFile(path, MAX_LOCK_BYTES).toString('utf8'))
+    if (typeof value !== 'object' || value === null) return undefined
+    const { pid, host } = value as { pid?: unknown; host?: unknown }
+    return typeof pid === 'number' && typeof host === 'string' ? { pid, host } : undefined
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}
+
+function isAlive({ pid, host }: NamedWriter): boolean {
+  if (host !== hostname()) return true
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

@@ -1,0 +1,40 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { KafkaOracle } from '../support/oracle.ts'
+import { config, operation } from './differential/operation.ts'
+import { DifferentialRun } from './differential/run.ts'
+
+/** DIFFERENTIAL_RUNS=2000 for a campaign; SEED repeats one. */
+const runs = Number(process.env['DIFFERENTIAL_RUNS'] ?? 50)
+const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31)
+
+let oracle: KafkaOracle
+beforeAll(async () => {
+  oracle = await KafkaOracle.start()
+})
+afterAll(() => oracle.close())
+
+test(
+  `Kafka's engine and ours answer and leave the same, ${runs} random runs`,
+  async () => {
+    let calls = 0
+    await fc.assert(
+      fc.asyncProperty(
+        config,
+        fc.array(operation, { minLength: 1, maxLength: 60, size: 'max' }),
+        async (settings, operations) => {
+          const run = new DifferentialRun(oracle, settings)
+          try {
+            await run.run(operations)
+          } finally {
+            calls += run.calls
+          }
+        },
+      ),
+      { numRuns: runs, seed, endOnFailure: false },
+    )
+    console.log(`differential: ${runs} runs, ${calls} calls, SEED=${seed}`)
+    expect(calls).toBeGreaterThan(runs)
+  },
+  30 * 60_000,
+)
