@@ -15,8 +15,9 @@ export const MAX_RELATIVE_OFFSET = 0x7fff_ffff
 
 /** How much of an index is kept in memory at one place: a multiple of both entry sizes that holds the warm end whole. */
 const WINDOW_BYTES = 8232
-/** How many slots that searches step on are remembered: the first eight steps of every search. */
-const MAX_PROBES = 255
+/** Of the slots that searches step on, those of the first steps are remembered: every search begins with them. */
+const REMEMBERED_STEPS = 9
+const MAX_PROBES = 1 << REMEMBERED_STEPS
 /** The end of an index that a search looks at first, as most readers follow the writer closely. */
 const WARM_BYTES = 8192
 
@@ -193,10 +194,11 @@ export abstract class IndexFile {
       }
     }
     const perWindow = WINDOW_BYTES / this.#entryBytes
+    const span = around.last - around.first
     const isLast = n === this.#entries - 1 && around.first === n
-    if (isLast || (around.last !== Infinity && around.last - around.first >= perWindow)) {
+    if (isLast || (span !== Infinity && span >= perWindow)) {
       // The last entry is all that opening a segment asks for, and a search over a wide range skips the neighbours.
-      return { bytes: this.#probes.get(n) ?? this.#probe(n), at: 0 }
+      return { bytes: this.#probes.get(n) ?? this.#probe(n, span), at: 0 }
     }
     const start = around.first * this.#entryBytes
     // What is not written yet is in the tail, so a window ends where the file's entries end.
@@ -209,12 +211,14 @@ export abstract class IndexFile {
     return { bytes, at: at - start }
   }
 
-  #probe(n: number): Buffer {
+  #probe(n: number, span: number): Buffer {
     const bytes = Buffer.alloc(this.#entryBytes) // small, and must not hold on to a shared pool
     this.#read(bytes, n * this.#entryBytes, this.#entryBytes)
-    // Searches of an index that grows step on other slots than before.
-    if (this.#probes.size === MAX_PROBES) this.#probes.clear()
-    this.#probes.set(n, bytes)
+    if (span * MAX_PROBES >= this.#entries) {
+      // Searches of an index that grows step on other slots than before.
+      if (this.#probes.size >= MAX_PROBES) this.#probes.clear()
+      this.#probes.set(n, bytes)
+    }
     return bytes
   }
 
