@@ -17,6 +17,8 @@ export interface ProgressOptions {
   readonly text: string
   /** Bytes there are in all; absent where nobody knows. */
   readonly totalBytes?: number
+  /** Where to draw; stderr unless told. */
+  readonly stream?: NodeJS.WriteStream
 }
 
 const SILENT: Progress = { update: () => undefined, stop: () => undefined }
@@ -26,10 +28,12 @@ const SILENT: Progress = { update: () => undefined, stop: () => undefined }
  * terminal nothing is loaded and nothing is shown. The caller stops it, also when it fails.
  */
 export async function startProgress(options: ProgressOptions): Promise<Progress> {
-  if (process.stderr.isTTY !== true) return SILENT
+  const { stream = process.stderr } = options
+  // Some terminals say they have 0 columns (serial lines, `script`). ora divides by them and would clear endless lines.
+  if (stream.isTTY !== true || !(stream.columns > 0)) return SILENT
   const { default: ora } = await import('ora')
   // The engine is synchronous, so ora's own timer would not run; drawing happens from update().
-  const spinner = ora({ stream: process.stderr, discardStdin: false })
+  const spinner = ora({ stream, discardStdin: false, isEnabled: true })
   return new TerminalProgress(spinner, options)
 }
 
