@@ -1,0 +1,105 @@
+import type { Batch } from '../records/batch.ts'
+import type { LogRecord } from '../records/record.ts'
+import { readControlRecordType } from '../records/control-record.ts'
+import type { DumpEntry } from './dump-entries.ts'
+import type { DumpFormat, DumpFormatOptions } from './dump-format.ts'
+import type { DumpedBatch } from './dump-log.ts'
+import type { DumpTarget } from './dump-target.ts'
+import { recordToJsonLine, type RecordContext } from './record-json.ts'
+
+/**
+ * A line of JSON for each batch or entry. Batches have Kafka's field names; those of magic 0 and 1 have no `count` and no
+ * producer fields. int64 values have all their digits.
+ */
+export const ndjsonFormat: DumpFormat = {
+  begin: () => '',
+
+  *batch(item, target, options) {
+    const fields = batchFields(item, target)
+    if (!options.deep || !item.valid) {
+      yield `${fields}}\n`
+      return
+    }
+    // The line goes out as a whole, or not at all where a record cannot be read.
+    yield `${fields},"records":[${recordsOf(item.batch, options).join(',')}]}\n`
+  },
+
+  entry: (entry, target) => `{"file":${JSON.stringify(target.path)}${entryFields(entry)}}\n`,
+  tail: () => '',
+  empty: () => '',
+  unused: () => '',
+}
+
+function batchFields({ batch, position, valid }: DumpedBatch, target: DumpTarget): string {
+  const v2 =
+    batch.magic >= 2
+      ? `,"count":${batch.count},"baseSequence":${batch.baseSequence},"lastSequence":${batch.lastSequence}` +
+        `,"producerId":${batch.producerId},"producerEpoch":${batch.producerEpoch}` +
+        `,"partitionLeaderEpoch":${batch.partitionLeaderEpoch}` +
+        `,"isTransactional":${batch.isTransactional},"isControl":${batch.isControl}`
+      : ''
+  const horizon =
+    batch.deleteHorizonMs === undefined ? '' : `,"deleteHorizonMs":${batch.deleteHorizonMs}`
+  return (
+    `{"segment":${JSON.stringify(target.name)},"position":${position}` +
+    `,"baseOffset":${valid ? batch.baseOffset : headerBaseOffset(batch)},"lastOffset":${batch.lastOffset}${v2}${horizon}` +
+    `,"timestampType":"${batch.timestampType}","maxTimestamp":${batch.maxTimestamp}` +
+    `,"sizeInBytes":${batch.sizeInBytes},"magic":${batch.magic}` +
+    `,"compression":"${batch.compressionType}","crc":${batch.crc},"valid":${valid}`
+  )
+}
+
+/** Without decompressing what is damaged. */
+function headerBaseOffset(batch: Batch): bigint {
+  return batch.magic >= 2 ? batch.baseOffset : batch.lastOffset
+}
+
+function recordsOf(batch: Batch, options: DumpFormatOptions): string[] {
+  return Array.from(batch.records(), (record) =>
+    recordToJsonLine(record, contextOf(batch, record), options.encodings),
+  )
+}
+
+function contextOf(batch: Batch, record: LogRecord): RecordContext {
+  const { timestampType, partitionLeaderEpoch, producerId, producerEpoch } = batch
+  const { isTransactional, isControl } = batch
+  return {
+    timestampType,
+    partitionLeaderEpoch,
+    producerId,
+    producerEpoch,
+    isTransactional,
+    isControl,
+    ...(isControl && { controlType: readControlRecordType(record.key, batch.place) }),
+  }
+}
+
+/** The fields of an entry, each with a comma in front. */
+export function entryFields(entry: DumpEntry): string {
+  switch (entry.kind) {
+    case 'offset':
+      return `,"offset":${entry.offset},"position":${entry.position}`
+    case 'time':
+      return `,"timestamp":${entry.timestamp},"offset":${entry.offset}`
+    case 'txn':
+      return (
+        `,"version":0,"producerId":${entry.producerId},"firstOffset":${entry.firstOffset}` +
+        `,"lastOffset":${entry.lastOffset},"lastStableOffset":${entry.lastStableOffset}`
+      )
+    case 'producer': {
+      const { currentTxnFirstOffset: txn } = entry
+      return (
+        `,"producerId":${entry.producerId},"producerEpoch":${entry.producerEpoch}` +
+        `,"coordinatorEpoch":${entry.coordinatorEpoch},"lastSequence":${entry.lastSequence}` +
+        `,"lastOffset":${entry.lastOffset},"offsetDelta":${entry.offsetDelta}` +
+        `,"lastTimestamp":${entry.timestamp},"currentTxnFirstOffset":${txn < 0n ? null : txn}`
+      )
+    }
+    case 'epoch':
+      return `,"epoch":${entry.epoch},"startOffset":${entry.startOffset}`
+    case 'topic':
+      return `,"version":${entry.version},"topicId":${JSON.stringify(entry.topicId)}`
+    case 'checkpoint':
+      return `,"topic":${JSON.stringify(entry.topic)},"partition":${entry.partition},"offset":${entry.offset}`
+  }
+}
