@@ -19,7 +19,7 @@ import {
   timeIndexFileName,
 } from './file-names.ts'
 import type { LeaderEpochs } from './leader-epochs.ts'
-import { ProducerState } from './producer-state.ts'
+import type { ProducerState } from './producer-state.ts'
 import { rebuildProducerState } from './producer-state-loader.ts'
 import { deleteSegments, splitOverflowedSegment } from './segment-files.ts'
 import { LogSegment, type SegmentContext } from './segment.ts'
