@@ -23,6 +23,21 @@ export interface AppendInfo {
   readonly rolled: boolean
 }
 
+/** The answer to an append without a complete batch. */
+export function nothingAppended(logStartOffset: bigint): AppendInfo {
+  return {
+    firstOffset: -1n,
+    lastOffset: -1n,
+    maxTimestamp: -1n,
+    logAppendTime: -1n,
+    logStartOffset,
+    validBytes: 0,
+    batchCount: 0,
+    isDuplicate: false,
+    rolled: false,
+  }
+}
+
 /** What is known of an append before offsets are assigned. */
 export interface AnalyzedRecords {
   readonly batches: readonly Batch[]

@@ -1,15 +1,12 @@
 /** The engine's public door: what a server and other programs build on. */
+export { Log } from './log.ts'
+export type { Isolation, IterateOptions, LogOptions, ReadOptions } from './log-options.ts'
 export {
   EARLIEST_TIMESTAMP,
   LATEST_TIMESTAMP,
   MAX_TIMESTAMP,
-  Log,
-  type Isolation,
-  type IterateOptions,
-  type LogOptions,
   type OffsetForTimestamp,
-  type ReadOptions,
-} from './log.ts'
+} from './timestamp-lookup.ts'
 export type { AppendInfo } from './append-info.ts'
 export { AbortedFilter } from './aborted-filter.ts'
 export type { AbortedTransaction, FetchData, OffsetMetadata } from './fetch.ts'

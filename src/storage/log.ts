@@ -1,115 +1,33 @@
-import assert from 'node:assert'
-import { basename, join } from 'node:path'
+import { basename } from 'node:path'
 import {
   InvalidArgumentError,
   LogClosedError,
-  NotAPartitionError,
   OffsetOutOfRangeError,
   PolicyViolationError,
   RecordListTooLargeError,
-  UnexpectedAppendOffsetError,
 } from '../errors.ts'
 import type { Batch } from '../records/batch.ts'
-import type { CompressionType } from '../records/compression.ts'
-import { AbortedFilter } from './aborted-filter.ts'
-import { analyzeRecords, recordTooLarge, type AppendInfo } from './append-info.ts'
-import {
-  collectAbortedTxns,
-  fetch,
-  locateOffset,
-  type FetchData,
-  type OffsetMetadata,
-} from './fetch.ts'
-import {
-  LEADER_EPOCH_CHECKPOINT_NAME,
-  LOG_SUFFIX,
-  PARTITION_METADATA_NAME,
-  SNAPSHOT_SUFFIX,
-  logFileName,
-  offsetIndexFileName,
-  offsetOfFileName,
-  parsePartitionFolder,
-  timeIndexFileName,
-  txnIndexFileName,
-} from './file-names.ts'
-import { diskFileSystem, type FileSystem } from './file-system.ts'
-import { JavaLongHashMap } from './java-long-hash-map.ts'
-import { LeaderEpochs, type EpochEndOffset } from './leader-epochs.ts'
-import { parseLogConfig, type ConfigProperties, type LogConfig } from './log-config.ts'
-import { LogLoader, type LoadFinding } from './log-loader.ts'
-import { validateAndAssignOffsets } from './log-validator.ts'
-import { PartitionLock } from './partition-lock.ts'
-import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts'
-import type { AppendOrigin, CompletedTxn, ProducerAppendInfo } from './producer-append-info.ts'
-import { ProducerState } from './producer-state.ts'
+import { nothingAppended, type AppendInfo } from './append-info.ts'
+import { planFollowerAppend, planLeaderAppend, type AppendPlan } from './append-plan.ts'
+import { collectAbortedTxns, fetch, type FetchData, type OffsetMetadata } from './fetch.ts'
+import { parsePartitionFolder } from './file-names.ts'
+import type { EpochEndOffset, LeaderEpochs } from './leader-epochs.ts'
+import type { LogConfig } from './log-config.ts'
+import { iterateBatches } from './log-iteration.ts'
+import type { LoadFinding } from './log-loader.ts'
+import { openLog, type OpenedLog } from './log-opener.ts'
+import type { Isolation, IterateOptions, LogOptions, ReadOptions } from './log-options.ts'
+import type { PartitionLock } from './partition-lock.ts'
+import type { AppendOrigin } from './producer-append-info.ts'
+import { checkProducers } from './producer-check.ts'
+import type { ProducerState } from './producer-state.ts'
 import { rebuildProducerState } from './producer-state-loader.ts'
 import { deletableByLogStart, deletableBySize, deletableByTime } from './retention.ts'
 import { deleteSegments } from './segment-files.ts'
-import { LogSegment, type SegmentContext } from './segment.ts'
-import { LogSegments } from './segments.ts'
-import { wasClosedCleanly } from './shutdown-state.ts'
+import type { LogSegment, SegmentContext } from './segment.ts'
+import { LocalLog } from './local-log.ts'
+import { lookupTimestamp, type OffsetForTimestamp } from './timestamp-lookup.ts'
 import type { AbortedTxn } from './txn-index.ts'
-
-const DEFAULT_PRODUCER_ID_EXPIRATION_MS = 86_400_000n
-
-export type Isolation = 'log_end' | 'read_uncommitted' | 'read_committed'
-
-export interface LogOptions {
-  /** Topic settings by Kafka's names, or already parsed; Kafka's defaults unless given. */
-  readonly config?: ConfigProperties | LogConfig | undefined
-  /** Nothing is written, created or repaired; the lock is not taken. */
-  readonly readOnly?: boolean | undefined
-  /** Makes the folder where it is not there; true unless given. */
-  readonly create?: boolean | undefined
-  /** Whether the last writer closed the log; found out from the folder unless given. */
-  readonly cleanShutdown?: boolean | undefined
-  /** Offsets below it are known to be on disk: recovery begins there. 0 unless given. */
-  readonly recoveryPoint?: bigint | undefined
-  /** From `log-start-offset-checkpoint`; 0 unless given. */
-  readonly logStartOffset?: bigint | undefined
-  /** `logEndOffset`: the high watermark follows the end, as with a single replica. `manual`: it begins at the log start and is the caller's. */
-  readonly highWatermark?: 'logEndOffset' | 'manual' | undefined
-  readonly producerIdExpirationMs?: bigint | undefined
-  /** Written to `partition.metadata` where there is none: 22 characters of base64url. */
-  readonly topicId?: string | undefined
-  /** Refuse batches that decompress to more; 128 MiB unless given. */
-  readonly maxDecompressedBytes?: number | undefined
-  readonly fs?: FileSystem | undefined
-  /** Milliseconds since 1970. */
-  readonly now?: (() => bigint) | undefined
-  /** From 0 up to but excluding 1. */
-  readonly random?: (() => number) | undefined
-}
-
-export interface ReadOptions {
-  readonly maxBytes?: number
-  /** At least one batch, whatever its size; true unless given. */
-  readonly minOneMessage?: boolean
-  /** Where reading stops: the log end (default), the high watermark, or the last stable offset. */
-  readonly isolation?: Isolation
-}
-
-export interface IterateOptions {
-  /** The log start unless given. */
-  readonly startOffset?: bigint | undefined
-  /** Reading stops below it; the isolation's bound unless given. */
-  readonly endOffset?: bigint | undefined
-  readonly isolation?: Isolation | undefined
-}
-
-export interface OffsetForTimestamp {
-  readonly timestamp: bigint
-  readonly offset: bigint
-  /** Undefined where it is not known. */
-  readonly leaderEpoch: number | undefined
-}
-
-/** The targets of {@link Log.offsetForTimestamp} that are no times. */
-export const LATEST_TIMESTAMP = -1n
-export const EARLIEST_TIMESTAMP = -2n
-export const MAX_TIMESTAMP = -3n
-export const EARLIEST_LOCAL_TIMESTAMP = -4n
-export const LATEST_TIERED_TIMESTAMP = -5n
 
 /**
  * A partition: the folder `topic-partition` with its segments, producer state and leader epochs. It always holds
@@ -128,56 +46,40 @@ export class Log {
   readonly config: LogConfig
   /** What opening the folder changed, and why. */
   readonly loadFindings: readonly LoadFinding[]
+  /** From `partition.metadata`. */
+  readonly topicId: string | undefined
   readonly #context: SegmentContext
   readonly #options: LogOptions
-  readonly #segments: LogSegments
+  readonly #local: LocalLog
   readonly #leaderEpochs: LeaderEpochs
   readonly #lock: PartitionLock | undefined
   #producerState: ProducerState
   #producerStateIsLoaded: boolean
   #logStartOffset: bigint
-  #logEnd: OffsetMetadata
-  #recoveryPoint: bigint
   #highWatermark: OffsetMetadata
-  #topicId: string | undefined
   #state: 'open' | 'failed' | 'closed' = 'open'
 
-  private constructor(params: {
-    dir: string
-    context: SegmentContext
-    options: LogOptions
-    segments: LogSegments
-    leaderEpochs: LeaderEpochs
-    producerState: ProducerState
-    producerStateIsLoaded: boolean
-    lock: PartitionLock | undefined
-    logStartOffset: bigint
-    recoveryPoint: bigint
-    logEndOffset: bigint
-    findings: readonly LoadFinding[]
-    topicId: string | undefined
-  }) {
-    const folder = parsePartitionFolder(basename(params.dir))
-    this.dir = params.dir
-    this.topic = folder?.topic ?? basename(params.dir)
+  private constructor(opened: OpenedLog, options: LogOptions) {
+    const { context, logStartOffset } = opened
+    const name = basename(context.dir)
+    const folder = parsePartitionFolder(name)
+    this.dir = context.dir
+    this.topic = folder?.topic ?? name
     this.partition = folder?.partition ?? -1
-    this.#context = params.context
-    this.config = params.context.config
-    this.#options = params.options
-    this.#segments = params.segments
-    this.#leaderEpochs = params.leaderEpochs
-    this.#producerState = params.producerState
-    this.#producerStateIsLoaded = params.producerStateIsLoaded
-    this.#lock = params.lock
-    this.#logStartOffset = params.logStartOffset
-    this.#recoveryPoint =
-      params.recoveryPoint < params.logStartOffset ? params.logStartOffset : params.recoveryPoint
-    this.#logEnd = { offset: params.logEndOffset }
-    this.#highWatermark = { offset: params.logStartOffset }
-    this.loadFindings = params.findings
-    this.#topicId = params.topicId
-    this.#updateLogEndOffset(params.logEndOffset)
-    if (params.options.highWatermark !== 'manual') this.updateHighWatermark(this.logEndOffset)
+    this.config = context.config
+    this.loadFindings = opened.findings
+    this.topicId = opened.topicId
+    this.#context = context
+    this.#options = options
+    this.#local = new LocalLog(opened)
+    this.#local.raiseRecoveryPoint(logStartOffset)
+    this.#leaderEpochs = opened.leaderEpochs
+    this.#producerState = opened.producerState
+    this.#producerStateIsLoaded = opened.producerStateIsLoaded
+    this.#lock = opened.lock
+    this.#logStartOffset = logStartOffset
+    this.#highWatermark = { offset: logStartOffset }
+    if (options.highWatermark !== 'manual') this.updateHighWatermark(this.logEndOffset)
   }
 
   /**
@@ -188,136 +90,7 @@ export class Log {
    * `leader-epoch-checkpoint` or `partition.metadata` that cannot be read.
    */
   static open(dir: string, options: LogOptions = {}): Log {
-    const fs = options.fs ?? diskFileSystem
-    const readOnly = options.readOnly === true
-    const context: SegmentContext = {
-      fs,
-      dir,
-      config: isParsed(options.config) ? options.config : parseLogConfig(options.config),
-      now: options.now ?? (() => BigInt(Date.now())),
-      random: options.random ?? Math.random,
-      readOnly,
-    }
-    if (!readOnly && parsePartitionFolder(basename(dir)) === undefined) {
-      throw new NotAPartitionError(`${dir} is not named like a partition`, {
-        file: dir,
-        hint: 'a partition folder is named topic-number, such as orders-0',
-      })
-    }
-    const stat = fs.stat(dir)
-    if (stat === undefined && (readOnly || options.create === false)) {
-      throw new NotAPartitionError(`${dir} does not exist`, { file: dir })
-    }
-    if (stat === undefined) fs.makeDirectory(dir)
-    return readOnly
-      ? Log.#openReadOnly(dir, context, options)
-      : Log.#openForWriting(dir, context, options)
-  }
-
-  static #openForWriting(dir: string, context: SegmentContext, options: LogOptions): Log {
-    const { fs, now } = context
-    const lock = PartitionLock.acquire(fs, dir)
-    const segments = new LogSegments()
-    try {
-      const hadCleanShutdown =
-        options.cleanShutdown ?? (!lock.tookOver && wasClosedCleanly(fs, dir))
-      const leaderEpochs = LeaderEpochs.open(fs, join(dir, LEADER_EPOCH_CHECKPOINT_NAME))
-      const newProducerState = (): ProducerState =>
-        new ProducerState({
-          fs,
-          dir,
-          now,
-          producerIdExpirationMs:
-            options.producerIdExpirationMs ?? DEFAULT_PRODUCER_ID_EXPIRATION_MS,
-        })
-      const producerState = newProducerState()
-      const loaded = new LogLoader({
-        context,
-        segments,
-        leaderEpochs,
-        producerState,
-        newProducerState,
-        hadCleanShutdown,
-        logStartOffsetCheckpoint: options.logStartOffset ?? 0n,
-        recoveryPointCheckpoint: options.recoveryPoint ?? 0n,
-      }).load()
-      const log = new Log({
-        dir,
-        context,
-        options,
-        segments,
-        leaderEpochs,
-        producerState,
-        producerStateIsLoaded: true,
-        lock,
-        ...loaded,
-        topicId: undefined,
-      })
-      log.#initializeTopicId(options.topicId)
-      return log
-    } catch (error) {
-      for (const segment of segments.all) segment.closeHandles()
-      lock.abandon()
-      throw error
-    }
-  }
-
-  static #openReadOnly(dir: string, context: SegmentContext, options: LogOptions): Log {
-    const { fs, now } = context
-    const segments = new LogSegments()
-    for (const name of fs.list(dir)) {
-      const baseOffset = offsetOfFileName(name)
-      if (!name.endsWith(LOG_SUFFIX) || baseOffset === undefined) continue
-      segments.add(LogSegment.open(context, baseOffset))
-    }
-    const { first, last } = segments
-    if (first === undefined || last === undefined) {
-      throw new NotAPartitionError(`${dir} holds no .log file`, {
-        file: dir,
-        hint: 'name the folder of a partition, such as …/orders-0',
-      })
-    }
-    const checkpoint = options.logStartOffset ?? 0n
-    const metadata = join(dir, PARTITION_METADATA_NAME)
-    return new Log({
-      dir,
-      context,
-      options,
-      segments,
-      leaderEpochs: LeaderEpochs.read(fs, join(dir, LEADER_EPOCH_CHECKPOINT_NAME)),
-      producerState: new ProducerState({
-        fs,
-        dir,
-        now,
-        readOnly: true,
-        producerIdExpirationMs: options.producerIdExpirationMs ?? DEFAULT_PRODUCER_ID_EXPIRATION_MS,
-      }),
-      producerStateIsLoaded: false,
-      lock: undefined,
-      logStartOffset: checkpoint > first.baseOffset ? checkpoint : first.baseOffset,
-      recoveryPoint: options.recoveryPoint ?? 0n,
-      logEndOffset: last.readNextOffset(),
-      findings: [],
-      topicId: fs.exists(metadata) ? readPartitionMetadata(fs, metadata).topicId : undefined,
-    })
-  }
-
-  #initializeTopicId(wanted: string | undefined): void {
-    const { fs } = this.#context
-    const path = join(this.dir, PARTITION_METADATA_NAME)
-    if (fs.exists(path)) {
-      const { topicId } = readPartitionMetadata(fs, path)
-      if (wanted !== undefined && wanted !== topicId) {
-        throw new InvalidArgumentError(
-          `topic id ${wanted} was given, the folder belongs to topic id ${topicId}`,
-          { file: path },
-        )
-      }
-      this.#topicId = topicId
-    } else if (wanted !== undefined) {
-      writePartitionMetadata(fs, path, { version: 0, topicId: wanted })
-      this.#topicId = wanted
-    }
+    return new Log(openLog(dir, options), options)
   }
 
   get logStartOffset(): bigint {
@@ -326,12 +99,12 @@ export class Log {
 
   /** The offset of the next record. */
   get logEndOffset(): bigint {
-    return this.#logEnd.offset
+    return this.#local.logEnd.offset
   }
 
   /** Everything below it is on disk as far as this log has seen to it. */
   get recoveryPoint(): bigint {
-    return this.#recoveryPoint
+    return this.#local.recoveryPoint
   }
 
   get highWatermark(): bigint {
@@ -346,11 +119,11 @@ export class Log {
   }
 
   get segments(): readonly LogSegment[] {
-    return this.#segments.all
+    return this.#local.segments.all
   }
 
   get sizeInBytes(): number {
-    return this.#segments.sizeInBytes
+    return this.#local.segments.sizeInBytes
   }
 
   get leaderEpochs(): LeaderEpochs {
@@ -361,39 +134,17 @@ export class Log {
   get producerState(): ProducerState {
     if (!this.#producerStateIsLoaded) {
       this.#producerStateIsLoaded = true
-      rebuildProducerState({
-        producerState: this.#producerState,
-        segments: this.#segments,
-        logStartOffset: this.#logStartOffset,
-        lastOffset: this.logEndOffset,
-        reloadFromCleanShutdown: false,
-      })
+      this.#rebuildProducerState(this.logEndOffset)
       this.#producerState.onHighWatermarkUpdated(this.highWatermark)
     }
     return this.#producerState
   }
 
-  get topicId(): string | undefined {
-    return this.#topicId
-  }
-
   #firstUnstableOffset(): bigint | undefined {
     const unstable = this.producerState.firstUnstableOffset
     return unstable !== undefined && unstable < this.#logStartOffset
-      ? locateOffset(this.#segments, this.#logStartOffset, this.#logEnd).offset
+      ? this.#local.locate(this.#logStartOffset).offset
       : unstable
-  }
-
-  #activeSegment(): LogSegment {
-    const { last } = this.#segments
-    assert(last !== undefined, 'a log has an active segment')
-    return last
-  }
-
-  #updateLogEndOffset(offset: bigint): void {
-    const active = this.#activeSegment()
-    this.#logEnd = { offset, segmentBaseOffset: active.baseOffset, position: active.size }
-    if (this.#recoveryPoint > offset) this.#recoveryPoint = offset
   }
 
   #ensureOpen(): void {
@@ -433,7 +184,7 @@ export class Log {
     const { logEndOffset } = this
     let next: OffsetMetadata = { offset }
     if (offset < this.#logStartOffset) next = { offset: this.#logStartOffset }
-    else if (offset >= logEndOffset) next = this.#logEnd
+    else if (offset >= logEndOffset) next = this.#local.logEnd
     this.#highWatermark = next
     if (this.#producerStateIsLoaded) this.#producerState.onHighWatermarkUpdated(next.offset)
     return next.offset
@@ -445,7 +196,7 @@ export class Log {
    */
   #locateHighWatermark(): OffsetMetadata {
     if (this.#highWatermark.segmentBaseOffset === undefined) {
-      this.#highWatermark = locateOffset(this.#segments, this.highWatermark, this.#logEnd)
+      this.#highWatermark = this.#local.locate(this.highWatermark)
       if (this.#producerStateIsLoaded) {
         this.#producerState.onHighWatermarkUpdated(this.highWatermark)
       }
@@ -472,69 +223,15 @@ export class Log {
     } = {},
   ): AppendInfo {
     this.#ensureWritable()
-    const leaderEpoch = options.leaderEpoch ?? this.#leaderEpochs.latestEpoch ?? 0
-    const origin = options.origin ?? 'client'
-    const { config } = this
-    const analyzed = analyzeRecords(bytes, {
-      origin,
-      leaderEpoch,
-      maxMessageBytes: config.maxMessageBytes,
-      requireOffsetsMonotonic: false,
+    const plan = planLeaderAppend(bytes, {
+      config: this.config,
+      origin: options.origin ?? 'client',
+      leaderEpoch: options.leaderEpoch ?? this.#leaderEpochs.latestEpoch ?? 0,
+      logEndOffset: this.logEndOffset,
+      now: this.#context.now(),
+      maxDecompressedBytes: this.#options.maxDecompressedBytes,
     })
-    if (analyzed.validBytes === 0) return this.#nothingAppended()
-    const { sourceCompression } = analyzed
-    const targetCompression =
-      config.compressionType === 'producer' ? sourceCompression : config.compressionType
-    const validated = validateAndAssignOffsets(
-      bytes.subarray(0, analyzed.validBytes),
-      analyzed.batches,
-      {
-        origin,
-        firstOffset: this.logEndOffset,
-        sourceCompression,
-        targetCompression,
-        targetCompressionLevel: this.#compressionLevel(targetCompression),
-        compact: config.compact,
-        timestampType: config.messageTimestampType,
-        timestampBeforeMaxMs: config.messageTimestampBeforeMaxMs,
-        timestampAfterMaxMs: config.messageTimestampAfterMaxMs,
-        partitionLeaderEpoch: leaderEpoch,
-        now: this.#context.now(),
-        maxDecompressedBytes: this.#options.maxDecompressedBytes,
-      },
-    )
-    if (validated.sizeMayHaveChanged) {
-      for (const batch of validated.batches) {
-        if (batch.sizeInBytes > config.maxMessageBytes) {
-          throw recordTooLarge(batch.sizeInBytes, config.maxMessageBytes, batch)
-        }
-      }
-    }
-    return this.#append({
-      bytes: validated.bytes,
-      batches: validated.batches,
-      firstOffset: this.logEndOffset,
-      lastOffset: validated.lastOffset,
-      maxTimestamp: validated.maxTimestamp,
-      logAppendTime: config.messageTimestampType === 'LogAppendTime' ? validated.maxTimestamp : -1n,
-      validBytes: analyzed.validBytes,
-      rollOffset: this.logEndOffset,
-      origin,
-    })
-  }
-
-  #compressionLevel(type: CompressionType): number | undefined {
-    switch (type) {
-      case 'gzip':
-        return this.config.compressionGzipLevel
-      case 'lz4':
-        return this.config.compressionLz4Level
-      case 'zstd':
-        return this.config.compressionZstdLevel
-      case 'none':
-      case 'snappy':
-        return undefined
-    }
+    return this.#append(plan)
   }
 
   /**
@@ -545,59 +242,13 @@ export class Log {
    */
   appendAsFollower(bytes: Buffer, options: { readonly leaderEpoch?: number } = {}): AppendInfo {
     this.#ensureWritable()
-    const analyzed = analyzeRecords(bytes, {
-      origin: 'replication',
-      leaderEpoch: options.leaderEpoch ?? 0x7fffffff,
-      maxMessageBytes: undefined,
-      requireOffsetsMonotonic: true,
-    })
-    if (analyzed.validBytes === 0) return this.#nothingAppended()
-    const first = analyzed.firstOffset ?? analyzed.lastOffsetOfFirstBatch
-    if (first < this.logEndOffset) {
-      throw new UnexpectedAppendOffsetError(
-        `the first batch ${analyzed.firstOffset === undefined ? 'ends' : 'begins'} at offset ${first}, below the log end ${this.logEndOffset}`,
-        { offset: first },
-      )
-    }
-    return this.#append({
-      bytes: bytes.subarray(0, analyzed.validBytes),
-      batches: analyzed.batches,
-      firstOffset: analyzed.firstOffset ?? -1n,
-      lastOffset: analyzed.lastOffset,
-      maxTimestamp: analyzed.maxTimestamp,
-      logAppendTime: -1n,
-      validBytes: analyzed.validBytes,
-      rollOffset: analyzed.firstOffset ?? analyzed.lastOffset - 0x7fffffffn,
-      origin: 'replication',
-    })
+    const { leaderEpoch = 0x7fffffff } = options
+    return this.#append(planFollowerAppend(bytes, { leaderEpoch, logEndOffset: this.logEndOffset }))
   }
 
-  #nothingAppended(): AppendInfo {
-    return {
-      firstOffset: -1n,
-      lastOffset: -1n,
-      maxTimestamp: -1n,
-      logAppendTime: -1n,
-      logStartOffset: this.#logStartOffset,
-      validBytes: 0,
-      batchCount: 0,
-      isDuplicate: false,
-      rolled: false,
-    }
-  }
-
-  #append(append: {
-    readonly bytes: Buffer
-    readonly batches: readonly Batch[]
-    readonly firstOffset: bigint
-    readonly lastOffset: bigint
-    readonly maxTimestamp: bigint
-    readonly logAppendTime: bigint
-    readonly validBytes: number
-    readonly rollOffset: bigint
-    readonly origin: AppendOrigin
-  }): AppendInfo {
-    const { bytes, batches, lastOffset, origin } = append
+  #append(plan: AppendPlan | undefined): AppendInfo {
+    if (plan === undefined) return nothingAppended(this.#logStartOffset)
+    const { bytes, batches, lastOffset } = plan
     this.#assignEpochs(batches)
     if (bytes.length > this.config.segmentBytes) {
       throw new RecordListTooLargeError(
@@ -605,15 +256,15 @@ export class Log {
         { hint: 'make batches smaller, or raise segment.bytes (--config segment.bytes=…)' },
       )
     }
-    const rolled = this.#maybeRoll(append)
-    const checked = this.#checkProducers(batches, origin)
+    const rolled = this.#maybeRoll(plan)
+    const checked = checkProducers(this.producerState, batches, plan.origin)
     const info = {
-      firstOffset: append.firstOffset,
+      firstOffset: plan.firstOffset,
       lastOffset,
-      maxTimestamp: append.maxTimestamp,
-      logAppendTime: append.logAppendTime,
+      maxTimestamp: plan.maxTimestamp,
+      logAppendTime: plan.logAppendTime,
       logStartOffset: this.#logStartOffset,
-      validBytes: append.validBytes,
+      validBytes: plan.validBytes,
       batchCount: batches.length,
       isDuplicate: false,
       rolled,
@@ -628,7 +279,7 @@ export class Log {
         isDuplicate: true,
       }
     }
-    const segment = this.#activeSegment()
+    const segment = this.#local.activeSegment
     const sizeBefore = segment.size
     try {
       segment.append(lastOffset, bytes, batches)
@@ -637,7 +288,7 @@ export class Log {
       throw error
     }
     this.#writing(() => {
-      this.#updateLogEndOffset(lastOffset + 1n)
+      this.#local.updateLogEndOffset(lastOffset + 1n)
       this.#followLogEnd()
       const { producerState } = this
       for (const [, producer] of checked.producers.entries()) producerState.update(producer)
@@ -647,7 +298,7 @@ export class Log {
       }
       producerState.updateMapEndOffset(lastOffset + 1n)
       if (this.#options.highWatermark !== 'manual') this.updateHighWatermark(lastOffset + 1n)
-      if (this.logEndOffset - this.#recoveryPoint >= this.config.flushMessages) this.flush()
+      if (this.logEndOffset - this.recoveryPoint >= this.config.flushMessages) this.flush()
     })
     return info
   }
@@ -670,49 +321,14 @@ export class Log {
     this.#leaderEpochs.assign(epoch, startOffset)
   }
 
-  #maybeRoll(append: {
-    readonly bytes: Buffer
-    readonly maxTimestamp: bigint
-    readonly lastOffset: bigint
-    readonly rollOffset: bigint
-  }): boolean {
-    const shouldRoll = this.#activeSegment().shouldRoll({
-      appendBytes: append.bytes.length,
-      maxTimestamp: append.maxTimestamp,
-      lastOffset: append.lastOffset,
+  #maybeRoll(plan: AppendPlan): boolean {
+    const shouldRoll = this.#local.activeSegment.shouldRoll({
+      appendBytes: plan.bytes.length,
+      maxTimestamp: plan.maxTimestamp,
+      lastOffset: plan.lastOffset,
     })
-    if (shouldRoll) this.roll(append.rollOffset)
+    if (shouldRoll) this.roll(plan.rollOffset)
     return shouldRoll
-  }
-
-  #checkProducers(
-    batches: readonly Batch[],
-    origin: AppendOrigin,
-  ):
-    | {
-        readonly producers: JavaLongHashMap<ProducerAppendInfo>
-        readonly completed: readonly CompletedTxn[]
-      }
-    | { readonly duplicate: { lastOffset: bigint; offsetDelta: number; timestamp: bigint } } {
-    const { producerState } = this
-    const producers = new JavaLongHashMap<ProducerAppendInfo>()
-    const completed: CompletedTxn[] = []
-    for (const batch of batches) {
-      if (!batch.hasProducerId) continue
-      const { producerId } = batch
-      if (origin === 'client') {
-        const duplicate = producerState.producer(producerId)?.findDuplicateBatch(batch)
-        if (duplicate !== undefined) return { duplicate }
-      }
-      let info = producers.get(producerId)
-      if (info === undefined) {
-        info = producerState.prepareUpdate(producerId, origin)
-        producers.put(producerId, info)
-      }
-      const txn = info.append(batch)
-      if (txn !== undefined) completed.push(txn)
-    }
-    return { producers, completed }
   }
 
   /**
@@ -721,40 +337,14 @@ export class Log {
    */
   roll(expectedNextOffset = 0n): void {
     this.#ensureWritable()
-    const { logEndOffset } = this
-    const base = expectedNextOffset > logEndOffset ? expectedNextOffset : logEndOffset
-    const active = this.#activeSegment()
-    const replacesActive = active.baseOffset === base && active.size === 0
-    if (base < active.baseOffset || (base === active.baseOffset && !replacesActive)) {
-      throw new InvalidArgumentError(
-        `a segment cannot begin at offset ${base}: the active one begins at ${active.baseOffset}`,
-        { file: active.logPath, offset: base },
-      )
-    }
-    const { preallocate } = this.config
+    const base = this.#local.rollBase(expectedNextOffset)
     this.#writing(() => {
-      if (replacesActive) deleteSegments(this.#segments, [active])
-      else {
-        LogSegment.removeFiles(this.#context, base, '')
-        active.onBecomeInactiveSegment()
-      }
-      this.#segments.add(LogSegment.open(this.#context, base, { preallocate }))
-      this.#updateLogEndOffset(logEndOffset)
+      this.#local.roll(base)
       this.producerState.updateMapEndOffset(base)
-      const snapshot = this.producerState.takeSnapshot({ sync: false })
+      this.producerState.takeSnapshot()
       this.#followLogEnd()
-      if (snapshot !== undefined) this.#syncFile(snapshot)
-      this.#flushUpTo(base)
+      this.#local.flushUpTo(base)
     })
-  }
-
-  #syncFile(path: string): void {
-    const file = this.#context.fs.open(path, 'read-write')
-    try {
-      file.sync()
-    } finally {
-      file.close()
-    }
   }
 
   /**
@@ -763,18 +353,7 @@ export class Log {
    */
   flush(options: { readonly includeEmptyActive?: boolean } = {}): void {
     this.#ensureWritable()
-    this.#flushUpTo(this.logEndOffset, options.includeEmptyActive === true)
-  }
-
-  #flushUpTo(offset: bigint, inclusive = false): void {
-    const flushOffset = inclusive ? offset + 1n : offset
-    if (flushOffset <= this.#recoveryPoint) return
-    const toFlush = this.#segments.range(this.#recoveryPoint, flushOffset)
-    for (const segment of toFlush) segment.flush()
-    if (toFlush.some(({ baseOffset }) => baseOffset >= this.#recoveryPoint)) {
-      this.#context.fs.syncDirectory(this.dir)
-    }
-    if (offset > this.#recoveryPoint) this.#recoveryPoint = offset
+    this.#local.flushUpTo(this.logEndOffset, options.includeEmptyActive === true)
   }
 
   // Reading
@@ -796,23 +375,23 @@ export class Log {
     }
     const isolation = options.isolation ?? 'log_end'
     return fetch({
-      segments: this.#segments,
+      segments: this.#local.segments,
       startOffset,
       maxBytes: options.maxBytes ?? 1024 * 1024,
       minOneMessage: options.minOneMessage ?? true,
       upperBound: this.#upperBound(isolation),
-      logEndOffset: this.#logEnd,
+      logEndOffset: this.#local.logEnd,
       includeAbortedTxns: isolation === 'read_committed',
     })
   }
 
   #upperBound(isolation: Isolation): OffsetMetadata {
-    if (isolation === 'log_end') return this.#logEnd
+    if (isolation === 'log_end') return this.#local.logEnd
     const highWatermark = this.#locateHighWatermark()
     if (isolation === 'read_uncommitted') return highWatermark
     const { lastStableOffset } = this
     return lastStableOffset < highWatermark.offset
-      ? locateOffset(this.#segments, lastStableOffset, this.#logEnd)
+      ? this.#local.locate(lastStableOffset)
       : highWatermark
   }
 
@@ -823,41 +402,18 @@ export class Log {
    *
    * Throws CorruptBatchError where no batch can be.
    */
-  *batches(options: IterateOptions = {}): Generator<Batch, void, void> {
+  batches(options: IterateOptions = {}): Generator<Batch, void, void> {
     this.#ensureOpen()
-    const startOffset = options.startOffset ?? this.#logStartOffset
-    const committed = options.isolation === 'read_committed'
-    const bound = this.#isolationEnd(options.isolation ?? 'log_end')
     const { endOffset } = options
-    const end =
-      endOffset !== undefined && (bound === undefined || endOffset < bound) ? endOffset : bound
-    let segment = this.#segments.floor(startOffset) ?? this.#segments.first
-    while (segment !== undefined) {
-      const next = this.#segments.higher(segment.baseOffset)
-      const filter = committed ? this.#abortedFilter(segment, startOffset, next) : undefined
-      const start = segment.translateOffset(startOffset)
-      const scanner =
-        start === undefined && segment.size > 0 && startOffset > segment.baseOffset
-          ? undefined
-          : segment.scanner({ start: start?.position ?? 0, read: 'whole' })
-      try {
-        for (let batch = scanner?.next(); batch !== undefined; batch = scanner?.next()) {
-          if (end !== undefined && batch.magic >= 2 && batch.baseOffset >= end) return
-          if (
-            end !== undefined &&
-            batch.magic < 2 &&
-            batch.lastOffset >= end &&
-            batch.baseOffset >= end
-          )
-            return
-          if (filter?.isAborted(batch) === true) continue
-          yield batch
-        }
-      } finally {
-        scanner?.close()
-      }
-      segment = next
-    }
+    const bound = this.#isolationEnd(options.isolation ?? 'log_end')
+    return iterateBatches({
+      segments: this.#local.segments,
+      startOffset: options.startOffset ?? this.#logStartOffset,
+      endOffset:
+        endOffset !== undefined && (bound === undefined || endOffset < bound) ? endOffset : bound,
+      logEndOffset: this.logEndOffset,
+      committedOnly: options.isolation === 'read_committed',
+    })
   }
 
   /** Undefined: everything in the files, even behind damage that hides the log end. */
@@ -872,23 +428,13 @@ export class Log {
     }
   }
 
-  #abortedFilter(
-    segment: LogSegment,
-    startOffset: bigint,
-    next: LogSegment | undefined,
-  ): AbortedFilter {
-    const from = startOffset > segment.baseOffset ? startOffset : segment.baseOffset
-    return new AbortedFilter(
-      collectAbortedTxns(this.#segments, segment, from, next?.baseOffset ?? this.logEndOffset),
-    )
-  }
-
   /** Aborted transactions that reach into startOffset (included) .. upperBound (excluded). */
   collectAbortedTransactions(startOffset: bigint, upperBound: bigint): readonly AbortedTxn[] {
-    const segment = this.#segments.floor(startOffset)
+    const { segments } = this.#local
+    const segment = segments.floor(startOffset)
     return segment === undefined
       ? []
-      : collectAbortedTxns(this.#segments, segment, this.#logStartOffset, upperBound)
+      : collectAbortedTxns(segments, segment, this.#logStartOffset, upperBound)
   }
 
   /**
@@ -898,32 +444,7 @@ export class Log {
    */
   offsetForTimestamp(timestamp: bigint): OffsetForTimestamp | undefined {
     this.#ensureOpen()
-    const epochs = this.#leaderEpochs
-    switch (timestamp) {
-      case EARLIEST_TIMESTAMP:
-      case EARLIEST_LOCAL_TIMESTAMP: {
-        const earliest = epochs.entries[0]
-        const leaderEpoch =
-          earliest !== undefined && earliest.startOffset <= this.#logStartOffset
-            ? earliest.epoch
-            : undefined
-        return { timestamp: -1n, offset: this.#logStartOffset, leaderEpoch }
-      }
-      case LATEST_TIMESTAMP:
-        return { timestamp: -1n, offset: this.logEndOffset, leaderEpoch: epochs.latestEpoch }
-      case LATEST_TIERED_TIMESTAMP:
-        return { timestamp: -1n, offset: -1n, leaderEpoch: -1 }
-      case MAX_TIMESTAMP: {
-        const segment = this.segments.reduce((max, other) =>
-          other.maxTimestampSoFar.timestamp > max.maxTimestampSoFar.timestamp ? other : max,
-        )
-        return withKnownEpoch(segment.findMaxTimestamp())
-      }
-      default: {
-        const segment = this.segments.find((candidate) => candidate.largestTimestamp >= timestamp)
-        return withKnownEpoch(segment?.findOffsetByTimestamp(timestamp, this.#logStartOffset))
-      }
-    }
+    return lookupTimestamp(timestamp, this)
   }
 
   /** Where an epoch ends, as OffsetsForLeaderEpoch answers; undefined where that is unknown. */
@@ -945,16 +466,13 @@ export class Log {
       this.#leaderEpochs.truncateFromEnd(this.logEndOffset)
       return false
     }
-    const firstBase = this.#segments.first?.baseOffset ?? 0n
+    const firstBase = this.#local.segments.first?.baseOffset ?? 0n
     if (firstBase > offset) {
       this.truncateFullyAndStartAt(offset)
       return true
     }
     this.#writing(() => {
-      const doomed = this.segments.filter(({ baseOffset }) => baseOffset > offset)
-      deleteSegments(this.#segments, doomed)
-      this.#activeSegment().truncateTo(offset)
-      this.#updateLogEndOffset(offset)
+      const doomed = this.#local.truncateTo(offset)
       for (const { baseOffset } of doomed) this.producerState.removeSnapshotOf(baseOffset)
       this.#leaderEpochs.truncateFromEnd(offset)
       if (offset < this.#logStartOffset) this.#logStartOffset = offset
@@ -967,11 +485,7 @@ export class Log {
   /** Removes everything and begins anew, empty, at `offset`. */
   truncateFullyAndStartAt(offset: bigint, logStartOffset = offset): void {
     this.#writing(() => {
-      deleteSegments(this.#segments, [...this.segments])
-      this.#segments.add(
-        LogSegment.open(this.#context, offset, { preallocate: this.config.preallocate }),
-      )
-      this.#updateLogEndOffset(offset)
+      this.#local.truncateFullyAndStartAt(offset)
       this.#leaderEpochs.clear()
       this.producerState.truncateFullyAndStartAt(offset)
       this.#logStartOffset = logStartOffset
@@ -983,7 +497,7 @@ export class Log {
   #rebuildProducerState(lastOffset: bigint): void {
     rebuildProducerState({
       producerState: this.producerState,
-      segments: this.#segments,
+      segments: this.#local.segments,
       logStartOffset: this.#logStartOffset,
       lastOffset,
       reloadFromCleanShutdown: false,
@@ -1005,16 +519,11 @@ export class Log {
       )
     }
     if (offset <= this.#logStartOffset) return false
-    this.#setLogStartOffset(offset)
-    return true
-  }
-
-  #setLogStartOffset(offset: bigint): void {
     this.#logStartOffset = offset
-    if (this.highWatermark < offset) this.updateHighWatermark(offset)
-    if (this.#recoveryPoint < offset) this.#recoveryPoint = offset
+    this.#local.raiseRecoveryPoint(offset)
     this.#leaderEpochs.truncateFromStart(offset)
     this.producerState.onLogStartOffsetIncremented(offset)
+    return true
   }
 
   /** {@link incrementLogStartOffset} as a client may ask for it: the topic must have the `delete` policy; -1 means the high watermark. */
@@ -1042,18 +551,17 @@ export class Log {
     if (candidates.length === 0) return 0
     this.#writing(() => {
       let doomed = candidates
-      if (this.#segments.count === candidates.length) {
+      const { segments } = this.#local
+      if (segments.count === candidates.length) {
         this.roll()
-        const active = this.#activeSegment().baseOffset
+        const active = this.#local.activeSegment.baseOffset
         doomed = candidates.filter(({ baseOffset }) => baseOffset !== active)
       }
       const lastDoomed = doomed.at(-1)
       if (lastDoomed === undefined) return
-      const survivor = this.#segments.higher(lastDoomed.baseOffset)
-      if (survivor !== undefined && survivor.baseOffset > this.#logStartOffset) {
-        this.incrementLogStartOffset(survivor.baseOffset)
-      }
-      deleteSegments(this.#segments, doomed)
+      const survivor = segments.higher(lastDoomed.baseOffset)
+      if (survivor !== undefined) this.incrementLogStartOffset(survivor.baseOffset)
+      deleteSegments(segments, doomed)
       for (const { baseOffset } of doomed) this.producerState.removeSnapshotOf(baseOffset)
     })
     return candidates.length
@@ -1064,61 +572,29 @@ export class Log {
     this.producerState.removeExpiredProducers()
   }
 
-  // The end
-
   /**
-   * Closes the log so that the next opening need not recover it: flushes, trims the indexes, writes a producer
-   * snapshot, gives up the lock. Closing again does nothing. After a failed write only the files are closed, and the
-   * next opening recovers.
+   * Closes the log so that the next opening need not recover it: trims the indexes, flushes, writes a producer
+   * snapshot, and only then gives up the lock. Closing again does nothing. After a failed write only the files are
+   * closed, and the next opening recovers.
+   * @param options.sync false leaves out the fsyncs: a power loss may then take what was appended
    */
-  close(): void {
+  close(options: { readonly sync?: boolean } = {}): void {
+    if (this.#state === 'failed' || this.#context.readOnly) this.abandon()
     if (this.#state === 'closed') return
-    const failed = this.#state === 'failed'
-    this.#state = 'closed'
-    if (this.#context.readOnly) {
-      for (const segment of this.segments) segment.closeHandles()
-      return
-    }
-    if (failed) {
-      for (const segment of this.segments) segment.closeHandles()
-      this.#lock?.abandon()
-      return
-    }
-    for (const segment of this.segments) segment.close()
-    this.producerState.takeSnapshot()
-    this.#context.fs.syncDirectory(this.dir)
+    this.#state = 'failed' // until everything below has been done
+    const { sync = true } = options
+    this.#local.close({ sync })
+    this.producerState.takeSnapshot({ sync })
+    if (sync) this.#context.fs.syncDirectory(this.dir)
     this.#lock?.release()
+    this.#state = 'closed'
   }
 
   /** Leaves everything as a crash would: files are closed, nothing is flushed, the next opening recovers. */
   abandon(): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
-    for (const segment of this.segments) segment.closeHandles()
+    this.#local.closeHandles()
     this.#lock?.abandon()
   }
-}
-
-function isParsed(config: ConfigProperties | LogConfig | undefined): config is LogConfig {
-  return config !== undefined && typeof config['segmentBytes'] === 'number'
-}
-
-function withKnownEpoch(
-  found:
-    | { readonly timestamp: bigint; readonly offset: bigint; readonly leaderEpoch: number }
-    | undefined,
-): OffsetForTimestamp | undefined {
-  if (found === undefined) return undefined
-  return { ...found, leaderEpoch: found.leaderEpoch >= 0 ? found.leaderEpoch : undefined }
-}
-
-/** Every file name of a segment and its snapshot, whether it is there or not. */
-export function segmentFileNames(baseOffset: bigint): readonly string[] {
-  return [
-    logFileName(baseOffset),
-    offsetIndexFileName(baseOffset),
-    timeIndexFileName(baseOffset),
-    txnIndexFileName(baseOffset),
-    `${logFileName(baseOffset).slice(0, -LOG_SUFFIX.length)}${SNAPSHOT_SUFFIX}`,
-  ]
 }

@@ -3,7 +3,8 @@ import { PartitionLockedError } from '../errors.ts'
 import { ensureNoBroker, type LockProbe } from './data-root-guard.ts'
 import { CLEAN_SHUTDOWN_NAME, dataRootOf, readRootState } from './data-root.ts'
 import { diskFileSystem, replaceFile, type FileSystem } from './file-system.ts'
-import { Log, type LogOptions } from './log.ts'
+import type { LogOptions } from './log-options.ts'
+import { Log } from './log.ts'
 import {
   RECOVERY_POINT_CHECKPOINT_NAME,
   readOffsetCheckpoint,
@@ -26,12 +27,10 @@ export interface PartitionWriterOptions extends LogOptions {
  */
 export class PartitionWriter {
   readonly log: Log
-  readonly #fs: FileSystem
   readonly #root: RootSession | undefined
 
-  private constructor(log: Log, fs: FileSystem, root: RootSession | undefined) {
+  private constructor(log: Log, root: RootSession | undefined) {
     this.log = log
-    this.#fs = fs
     this.#root = root
   }
 
@@ -40,7 +39,7 @@ export class PartitionWriter {
     const fs = options.fs ?? diskFileSystem
     const path = resolve(dir)
     const root = dataRootOf(fs, path)
-    if (root === undefined) return new PartitionWriter(Log.open(path, options), fs, undefined)
+    if (root === undefined) return new PartitionWriter(Log.open(path, options), undefined)
     ensureNoBroker(fs, root, {
       brokerIsStopped: options.brokerIsStopped === true,
       ...(options.lockProbe !== undefined && { probe: options.lockProbe }),
@@ -56,7 +55,7 @@ export class PartitionWriter {
         recoveryPoint: options.recoveryPoint ?? state?.recoveryPoint,
         cleanShutdown: options.cleanShutdown ?? state?.cleanShutdown === true,
       })
-      return new PartitionWriter(log, fs, session)
+      return new PartitionWriter(log, session)
     } catch (error) {
       // Another writer in the folder: nothing was changed, so the marker still tells the truth.
       if (error instanceof PartitionLockedError) session?.restoreMarker()

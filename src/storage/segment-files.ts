@@ -1,7 +1,17 @@
+import { join } from 'node:path'
 import { CorruptBatchError } from '../errors.ts'
 import type { Batch } from '../records/batch.ts'
 import { batchAt } from '../records/batches.ts'
-import { CLEANED_SUFFIX, DELETED_SUFFIX, SWAP_SUFFIX } from './file-names.ts'
+import {
+  CLEANED_SUFFIX,
+  DELETED_SUFFIX,
+  SWAP_SUFFIX,
+  logFileName,
+  offsetIndexFileName,
+  timeIndexFileName,
+  txnIndexFileName,
+  type FileSuffix,
+} from './file-names.ts'
 import type { ProducerState } from './producer-state.ts'
 import { LogSegment, type SegmentContext } from './segment.ts'
 import type { LogSegments } from './segments.ts'
@@ -49,9 +59,20 @@ export function replaceSegments(
   return gone
 }
 
+/** Removes the four files of a segment that is not open; what is not there is no error. */
+export function removeSegmentFiles(
+  context: SegmentContext,
+  baseOffset: bigint,
+  suffix: FileSuffix,
+): void {
+  for (const name of [offsetIndexFileName, timeIndexFileName, txnIndexFileName, logFileName]) {
+    context.fs.remove(join(context.dir, name(baseOffset, suffix)))
+  }
+}
+
 /** A new, empty segment with the suffix `.cleaned`; leftovers of that name are removed first. */
 export function createCleanedSegment(context: SegmentContext, baseOffset: bigint): LogSegment {
-  LogSegment.removeFiles(context, baseOffset, CLEANED_SUFFIX)
+  removeSegmentFiles(context, baseOffset, CLEANED_SUFFIX)
   return LogSegment.open(context, baseOffset, {
     suffix: CLEANED_SUFFIX,
     preallocate: context.config.preallocate,

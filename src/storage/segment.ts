@@ -341,7 +341,7 @@ export class LogSegment {
   /** The first batch whose last offset is at or above `offset`, undefined where the segment has none. */
   translateOffset(offset: bigint): BatchPosition | undefined {
     let found: BatchPosition | undefined
-    this.#scan({ start: this.#indexedPosition(offset) }, (batch, position, scanner) => {
+    this.#scan({ start: this.indexedPosition(offset) }, (batch, position, scanner) => {
       if (batch.lastOffset < offset) return undefined
       const { baseOffset } = batch.magic < 2 ? scanner.whole(batch) : batch
       found = { position, sizeInBytes: batch.sizeInBytes, baseOffset }
@@ -351,7 +351,7 @@ export class LogSegment {
   }
 
   /** Where to begin to look for `offset`. Where nothing may be repaired, an index entry must fit the log to be believed. */
-  #indexedPosition(offset: bigint): number {
+  indexedPosition(offset: bigint): number {
     const entry = this.offsetIndex.lookup(offset)
     if (!this.#context.readOnly || entry.position === 0) return entry.position
     return this.#isBatchAt(entry.position, entry.offset) ? entry.position : 0
@@ -376,10 +376,15 @@ export class LogSegment {
   /** The offset behind the last batch; the base of an empty segment. */
   readNextOffset(): bigint {
     let next = this.baseOffset
-    this.#scan({ start: this.#indexedPosition(this.offsetIndex.lastOffset) }, (batch) => {
-      next = batch.lastOffset + 1n
-      return undefined
-    })
+    try {
+      this.#scan({ start: this.indexedPosition(this.offsetIndex.lastOffset) }, (batch) => {
+        next = batch.lastOffset + 1n
+        return undefined
+      })
+    } catch (error) {
+      // Who only looks sees the log up to the damage; reading on reports it.
+      if (!this.#context.readOnly || !(error instanceof CorruptBatchError)) throw error
+    }
     return next
   }
 
@@ -387,57 +392,6 @@ export class LogSegment {
   hasOverflow(): boolean {
     const next = this.readNextOffset()
     return next > this.baseOffset && !this.canConvertToRelativeOffset(next - 1n)
-  }
-
-  /** The first record at or behind `startOffset` with a timestamp of `timestamp` or later. */
-  findOffsetByTimestamp(
-    timestamp: bigint,
-    startOffset: bigint,
-  ):
-    | { readonly timestamp: bigint; readonly offset: bigint; readonly leaderEpoch: number }
-    | undefined {
-    const indexed = this.timeIndex.lookup(timestamp)
-    const from = indexed.offset > startOffset ? indexed.offset : startOffset
-    let found: { timestamp: bigint; offset: bigint; leaderEpoch: number } | undefined
-    this.#scan({ start: this.#indexedPosition(from) }, (batch, _position, scanner) => {
-      if (batch.maxTimestamp < timestamp) return undefined
-      for (const record of scanner.whole(batch).records()) {
-        if (record.timestamp >= timestamp && record.offset >= startOffset) {
-          found = {
-            timestamp: record.timestamp,
-            offset: record.offset,
-            leaderEpoch: batch.partitionLeaderEpoch,
-          }
-          return 'stop'
-        }
-      }
-      return undefined
-    })
-    return found
-  }
-
-  /** The first record that has the segment's largest timestamp. */
-  findMaxTimestamp():
-    | { readonly timestamp: bigint; readonly offset: bigint; readonly leaderEpoch: number }
-    | undefined {
-    const max = this.maxTimestampSoFar
-    let found: { timestamp: bigint; offset: bigint; leaderEpoch: number } | undefined
-    this.#scan({ start: this.#indexedPosition(max.offset) }, (batch, _position, scanner) => {
-      if (batch.maxTimestamp !== max.timestamp) return undefined
-      if (batch.magic > 0) {
-        for (const record of scanner.whole(batch).records()) {
-          if (record.timestamp !== max.timestamp) continue
-          found = {
-            timestamp: max.timestamp,
-            offset: record.offset,
-            leaderEpoch: batch.partitionLeaderEpoch,
-          }
-          break
-        }
-      }
-      return 'stop'
-    })
-    return found
   }
 
   // Recovery and truncation
@@ -538,7 +492,7 @@ export class LogSegment {
 
   #readLargestTimestamp(): TimestampOffset {
     let largest: TimestampOffset = this.timeIndex.lastEntry
-    this.#scan({ start: this.#indexedPosition(largest.offset) }, (batch) => {
+    this.#scan({ start: this.indexedPosition(largest.offset) }, (batch) => {
       if (batch.maxTimestamp > largest.timestamp) {
         largest = { timestamp: batch.maxTimestamp, offset: batch.lastOffset }
       }
@@ -598,15 +552,23 @@ export class LogSegment {
     this.#suffix = suffix
   }
 
-  /** Closes the files, writing the closing time-index entry where the largest timestamp is known. */
-  close(): void {
-    if (!this.#context.readOnly && this.#maxTimestampSoFar !== undefined) {
-      const { timestamp, offset } = this.#maxTimestampSoFar
-      this.timeIndex.maybeAppend(timestamp, offset, { skipFullCheck: true })
+  /** Closes the files, writing the closing time-index entry where the largest timestamp is known, and trimming indexes in use. */
+  close(options: { readonly sync: boolean } = { sync: false }): void {
+    if (!this.#context.readOnly) {
+      if (this.#maxTimestampSoFar !== undefined) {
+        const { timestamp, offset } = this.#maxTimestampSoFar
+        this.timeIndex.maybeAppend(timestamp, offset, { skipFullCheck: true })
+      }
+      this.#offsetIndex?.trimToValidSize()
+      this.#timeIndex?.trimToValidSize()
+      if (this.#log.size() > this.#size) this.#log.truncate(this.#size)
+      if (options.sync) {
+        this.#log.sync()
+        this.#offsetIndex?.flush()
+        this.#timeIndex?.flush()
+        this.#txnIndex?.flush()
+      }
     }
-    this.#offsetIndex?.close()
-    this.#timeIndex?.close()
-    if (!this.#context.readOnly && this.#log.size() > this.#size) this.#log.truncate(this.#size)
     this.closeHandles()
   }
 
@@ -624,13 +586,6 @@ export class LogSegment {
     const { fs } = this.#context
     for (const name of [logFileName, offsetIndexFileName, timeIndexFileName, txnIndexFileName]) {
       fs.remove(this.#path(name))
-    }
-  }
-
-  /** Removes the four files of a segment that is not open; what is not there is no error. */
-  static removeFiles(context: SegmentContext, baseOffset: bigint, suffix: FileSuffix): void {
-    for (const name of [offsetIndexFileName, timeIndexFileName, txnIndexFileName, logFileName]) {
-      context.fs.remove(join(context.dir, name(baseOffset, suffix)))
     }
   }
 
