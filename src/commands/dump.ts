@@ -23,7 +23,7 @@ files in it. Nothing is changed.
 Where a log is damaged, what stands before the damage is printed, then the error,
 and the exit status is 3; --skip-damaged goes on behind it. --format kafka prints
 what kafka-dump-log.sh prints, which shows a batch with a wrong checksum
-(isvalid: false) and goes on.
+(isvalid: false) and goes on, and compares an index with the log beside it.
 
 Records of internal topics are printed as the bytes they are: --decoder auto and
 none mean the same, and decoders will come with a later version.`
@@ -89,6 +89,7 @@ none mean the same, and decoders will come with a later version.`
       asKafka: flags.format === 'kafka',
       skipDamaged: flags['skip-damaged'],
       maxBytes: flags['max-bytes'],
+      checkIndexes: flags.format === 'kafka',
     }
     let isFirst = true
     for (const path of argv as string[]) {

@@ -146,6 +146,8 @@ export interface EntryDumpOptions {
    * holds the base offset. Otherwise only the slots in use.
    */
   readonly asKafka: boolean
+  /** Bytes behind the last whole entry are no error. */
+  readonly allowOddBytes?: boolean
 }
 
 /**
@@ -164,7 +166,7 @@ export function* dumpEntries(
       for (const entry of shown(offsetEntries(fs, target, limit(use, options)), target, options)) {
         yield { kind: 'offset', ...entry }
       }
-      requireWhole(use, target)
+      if (options.allowOddBytes !== true) requireWhole(use, target)
       return
     }
     case 'time-index': {
@@ -172,12 +174,12 @@ export function* dumpEntries(
       for (const entry of shown(timeEntries(fs, target, limit(use, options)), target, options)) {
         yield { kind: 'time', ...entry }
       }
-      requireWhole(use, target)
+      if (options.allowOddBytes !== true) requireWhole(use, target)
       return
     }
     case 'txn-index':
       for (const entry of txnEntries(fs, target)) yield { kind: 'txn', ...entry }
-      requireWhole(indexUse(fs, path, target.kind), target)
+      if (options.allowOddBytes !== true) requireWhole(indexUse(fs, path, target.kind), target)
       return
     case 'snapshot':
       for (const entry of readSnapshotFile(fs, path)) yield { kind: 'producer', ...entry }

@@ -1,9 +1,14 @@
-import { CorruptBatchError, KafkatsError, StorageIoError } from '../errors.ts'
+import { dirname } from 'node:path'
+import { CorruptBatchError, CorruptIndexError, KafkatsError, StorageIoError } from '../errors.ts'
+import { parseFileName } from '../storage/file-names.ts'
 import type { FileSystem } from '../storage/file-system.ts'
 import { dumpEntries, indexUse } from './dump-entries.ts'
 import type { DumpFormat, DumpFormatOptions } from './dump-format.ts'
+import { checkIndexes } from './dump-index-check.ts'
+import { segmentIndexes, type IndexType } from './dump-index-entries.ts'
 import { dumpLog } from './dump-log.ts'
-import type { DumpTarget } from './dump-target.ts'
+import { segmentFiles } from './dump-segment-files.ts'
+import type { DumpKind, DumpTarget } from './dump-target.ts'
 
 export interface FileDumpOptions extends DumpFormatOptions {
   /** As Kafka's tool does: batches with a wrong checksum are shown, and zero slots of an index where it shows them. */
@@ -12,6 +17,8 @@ export interface FileDumpOptions extends DumpFormatOptions {
   readonly maxBytes?: number | undefined
   /** Somebody is appending to the log: an incomplete last batch is no damage. */
   readonly isBeingWritten: boolean
+  /** Compare the entries of an index with the log beside it, where there is one, as Kafka's tool does. */
+  readonly checkIndexes: boolean
 }
 
 /** Text to print, or damage to report. */
@@ -104,6 +111,26 @@ function* dumpOthers(
   }
   if (count === 0) yield text(format.empty(target))
   if (unused > 0) yield text(format.unused(unused, target))
+  if (options.checkIndexes) yield* indexProblems(fs, target)
+}
+
+const INDEX_TYPE: Readonly<Partial<Record<DumpKind, IndexType>>> = {
+  'offset-index': 'offset',
+  'time-index': 'time',
+  'txn-index': 'txn',
+}
+
+function* indexProblems(fs: FileSystem, target: DumpTarget): Generator<DumpOutput, void, void> {
+  const type = INDEX_TYPE[target.kind]
+  const name = parseFileName(target.name)
+  if (type === undefined || name?.baseOffset === undefined) return
+  const segment = segmentFiles(dirname(target.path), name.baseOffset, name.suffix)
+  if (!fs.exists(segment.log)) return
+  for (const problem of checkIndexes(fs, segment, segmentIndexes(fs, segment, [type])).problems) {
+    const { file, entry, message } = problem
+    const what = entry === undefined ? message : `entry ${entry}: ${message}`
+    yield { kind: 'problem', error: new CorruptIndexError(what, { file }) }
+  }
 }
 
 function unusedSlots(fs: FileSystem, { kind, path }: DumpTarget): number {

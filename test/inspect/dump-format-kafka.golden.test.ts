@@ -27,6 +27,7 @@ function dump(path: string, printData: boolean): { text: string; problems: strin
     asKafka: true,
     skipDamaged: false,
     isBeingWritten: false,
+    checkIndexes: true,
   })
   for (const piece of output) {
     if (piece.kind === 'text') text += piece.text
