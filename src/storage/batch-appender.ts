@@ -149,9 +149,7 @@ export class BatchAppender {
       { type, coordinatorEpoch: Math.max(known, 0) },
       { producerId: producer.id, producerEpoch: producer.epoch, timestamp },
     )
-    this.#append(1, () =>
-      this.#log.appendAsLeader(marker, { leaderEpoch, origin: 'coordinator' }),
-    )
+    this.#append(1, () => this.#log.appendAsLeader(marker, { leaderEpoch, origin: 'coordinator' }))
   }
 
   /** @param count of records, undefined where only the offsets will tell */
@@ -179,7 +177,8 @@ export class BatchAppender {
 /** The sequence that a producer's next record has to have: behind its last one, or 0. */
 export function nextSequenceOf(log: Log, producerId: bigint, producerEpoch: number): number {
   const known = log.producerState.producer(producerId)
-  if (known === undefined || known.producerEpoch !== producerEpoch || known.lastSequence < 0) return 0
+  if (known === undefined || known.producerEpoch !== producerEpoch || known.lastSequence < 0)
+    return 0
   return incrementSequence(known.lastSequence, 1)
 }
 
