@@ -36,7 +36,8 @@ export interface BatchScannerOptions {
  * than 17 bytes are left or the next batch reaches beyond the end, so that `position` may stay below `end` (a torn
  * tail); a size field below 14 throws CorruptBatchError. Checksums are the caller's.
  *
- * A batch is a view of the reused buffer: it is good until the next call. Close the scanner to give the buffer back.
+ * A batch is a view of the reused buffer: it is good until the next call of `next` or `seek`, and its header stays good
+ * through {@link whole} and {@link computeCrc}. Close the scanner to give the buffer back.
  *
  * Kafka: common/record/FileLogInputStream.java
  */
@@ -107,8 +108,12 @@ export class BatchScanner {
     }
     at = this.#ensure(position, this.#whole ? Math.max(size, headerBytes) : headerBytes, hop)
     window = this.#bytes()
-    const available = Math.min(Math.max(size, headerBytes), this.#windowEnd - position)
-    return batchAt(window.subarray(at, at + available), this.#name, position)
+    // A batch that is not there whole keeps a header of its own: reading the rest of it moves the window.
+    const view =
+      Math.max(size, headerBytes) <= this.#windowEnd - position
+        ? window.subarray(at, at + Math.max(size, headerBytes))
+        : Buffer.from(window.subarray(at, at + headerBytes))
+    return batchAt(view, this.#name, position)
   }
 
   /** `batch`, the one {@link next} gave last, with all its bytes. */
