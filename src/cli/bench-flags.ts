@@ -1,0 +1,57 @@
+import { Flags } from '@oclif/core'
+import { sizeFlag } from './flags.ts'
+import { breathe, startProgress, type Progress } from './progress.ts'
+
+const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
+
+/** What all benchmarks take. */
+export const benchFlags = {
+  size: sizeFlag({
+    summary: 'How much log is written or read.',
+    default: 256 * 1024 * 1024,
+    defaultHelp: () => Promise.resolve('256MiB'),
+  }),
+  'record-size': sizeFlag({
+    summary: "Bytes of a record's value; there is no key.",
+    default: 1024,
+    defaultHelp: () => Promise.resolve('1KiB'),
+  }),
+  'records-per-batch': Flags.integer({
+    summary: 'Records in a batch.',
+    helpValue: 'N',
+    default: 16,
+    min: 1,
+  }),
+  compression: Flags.option({
+    summary: 'Codec of the batches; several, with commas, are measured in turn.',
+    options: CODECS,
+    multiple: true,
+    multipleNonGreedy: true,
+    delimiter: ',',
+    default: ['none'] as (typeof CODECS)[number][],
+  })(),
+  dir: Flags.string({
+    summary: 'Write into this folder, which must be empty or absent; its files stay.',
+    helpValue: 'DIR',
+  }),
+}
+
+/** What a long run looks at: the progress line, and a moment for signals. */
+export const benchWatch = {
+  start: (text: string, totalBytes: number): Promise<Progress> =>
+    startProgress({ text, totalBytes }),
+  breathe,
+}
+
+/** The sizes, as a run takes them. */
+export function benchSizesOf(flags: {
+  readonly size: number
+  readonly 'record-size': number
+  readonly 'records-per-batch': number
+}): { readonly size: number; readonly recordSize: number; readonly recordsPerBatch: number } {
+  return {
+    size: flags.size,
+    recordSize: flags['record-size'],
+    recordsPerBatch: flags['records-per-batch'],
+  }
+}
