@@ -1,4 +1,4 @@
-import { CorruptBatchError, UnsupportedVersionError } from '../errors.ts'
+import { KafkatsError, StorageIoError, UnsupportedVersionError } from '../errors.ts'
 import { NO_TIMESTAMP, type Batch } from '../records/batch.ts'
 import { readControlRecordType } from '../records/control-record.ts'
 import { BatchScanner } from '../storage/batch-scanner.ts'
@@ -139,7 +139,7 @@ class IndexChecker {
     const checks = [offsets, times, txns] as const
     const file = this.#fs.open(this.#segment.log, 'read')
     const scanner = new BatchScanner(file, { read: 'headers' })
-    let damage: CorruptBatchError | undefined
+    let damage: KafkatsError | undefined
     try {
       for (;;) {
         const { position } = scanner
@@ -150,7 +150,7 @@ class IndexChecker {
         }
       }
     } catch (error) {
-      if (!(error instanceof CorruptBatchError)) throw error
+      if (!(error instanceof KafkatsError) || error instanceof StorageIoError) throw error
       damage = error
     } finally {
       scanner.close()
@@ -386,9 +386,14 @@ function markerProblem(
     const message = `the marker at ${where} is of producer ${batch.producerId}, not ${entry.producerId}`
     return { code, message }
   }
-  for (const record of scanner.whole(batch).records()) {
-    const type = readControlRecordType(record.key, batch.place)
-    if (type !== 'ABORT') return { code, message: `the marker at ${where} is ${type}, not ABORT` }
+  try {
+    for (const record of scanner.whole(batch).records()) {
+      const type = readControlRecordType(record.key, batch.place)
+      if (type !== 'ABORT') return { code, message: `the marker at ${where} is ${type}, not ABORT` }
+    }
+  } catch (error) {
+    if (!(error instanceof KafkatsError) || error instanceof StorageIoError) throw error
+    return { code, message: `the marker at ${where} cannot be read: ${error.message}` }
   }
   return undefined
 }
