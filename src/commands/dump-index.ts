@@ -15,14 +15,14 @@ type Format = 'text' | 'kafka' | 'ndjson'
 
 export default class DumpIndex extends BaseCommand {
   static override summary = 'Print offset, time and transaction index of a segment side by side.'
-  static override description = `What the sparse indexes of a segment hold, and where they point into the log: a
-picture with a cell for each part of it, and the entries by offset.
-
---check compares each entry with the log: that a batch begins at its position and
-ends with its offset, that its timestamp is the largest so far, that an abort
-marker stands where an aborted transaction ends, and that entries rise. Where one
-does not agree, the exit status is 3. Slots that a running or killed broker had
-preallocated are no entries. Nothing is changed.`
+  static override description =
+    'What the sparse indexes of a segment hold, and where they point into the log: a ' +
+    'picture with a cell for each part of it, and the entries by offset.\n\n' +
+    '--check compares each entry with the log: that a batch begins at its position and ' +
+    'ends with its offset, that its timestamp is the largest so far, that an abort marker ' +
+    'stands where an aborted transaction ends, and that entries rise. Where one does not ' +
+    'agree, the exit status is 3. Slots that a running or killed broker had preallocated ' +
+    'are no entries. Nothing is changed.'
   static override examples = [
     {
       description: 'All segments of a partition.',

@@ -15,18 +15,17 @@ const FORMATS = { text: textFormat, kafka: kafkaFormat, ndjson: ndjsonFormat } a
 
 export default class Dump extends BaseCommand {
   static override summary = 'Print everything in a log, index, snapshot or checkpoint file.'
-  static override description = `Every batch of a log with its header, every entry of an index, every producer of
-a snapshot. The kind of a file is told by its name; what compaction or deletion
-left behind (.deleted, .cleaned, .swap) is read alike. For a folder, all such
-files in it. Nothing is changed.
-
-Where a log is damaged, what stands before the damage is printed, then the error,
-and the exit status is 3; --skip-damaged goes on behind it. --format kafka prints
-what kafka-dump-log.sh prints, which shows a batch with a wrong checksum
-(isvalid: false) and goes on, and compares an index with the log beside it.
-
-Records of internal topics are printed as the bytes they are: --decoder auto and
-none mean the same, and decoders will come with a later version.`
+  static override description =
+    'Every batch of a log with its header, every entry of an index, every producer of a ' +
+    'snapshot. The kind of a file is told by its name; what compaction or deletion left ' +
+    'behind (.deleted, .cleaned, .swap) is read alike. For a folder, all such files in ' +
+    'it. Nothing is changed.\n\n' +
+    'Where a log is damaged, what stands before the damage is printed, then the error, ' +
+    'and the exit status is 3; --skip-damaged goes on behind it. --format kafka prints ' +
+    'what kafka-dump-log.sh prints, which shows a batch with a wrong checksum (isvalid: ' +
+    'false) and goes on, and compares an index with the log beside it.\n\n' +
+    'Records of internal topics are printed as the bytes they are: --decoder auto and ' +
+    'none mean the same, and decoders will come with a later version.'
   static override examples = [
     {
       description: 'The batches of a segment.',
@@ -44,9 +43,9 @@ none mean the same, and decoders will come with a later version.`
         '<%= config.bin %> dump fixtures/legacy/v1-lz4-0/00000000000000000000.log --format ndjson --deep-iteration',
     },
     {
-      description: 'What is left of a damaged segment.',
+      description: 'What is left of a damaged partition.',
       command:
-        '<%= config.bin %> dump fixtures/damaged/flip-mid-segment/before/ledger-0/00000000000000000000.log --skip-damaged',
+        '<%= config.bin %> dump fixtures/damaged/flip-mid-segment/before/ledger-0 --skip-damaged',
     },
   ]
   static override args = {
