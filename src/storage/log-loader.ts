@@ -43,6 +43,8 @@ export interface LoadParams {
 export interface LoadFinding {
   readonly file: string
   readonly message: string
+  /** Where the file was cut. */
+  readonly position?: number
   /** Bytes cut or removed. */
   readonly bytes?: number
 }
