@@ -76,13 +76,17 @@ export class LocalLog {
     )
   }
 
-  /** Closes the active segment and opens a new one at `base`; an empty active one that begins there is replaced. */
+  /**
+   * Closes the active segment and opens a new one at `base`; an empty active one that begins there is replaced. The old
+   * one is made durable first: a new file behind a segment that lost its end would leave a hole in the log.
+   */
   roll(base: bigint): void {
     const active = this.activeSegment
     if (active.baseOffset === base) deleteSegments(this.segments, [active])
     else {
       removeSegmentFiles(this.context, base, '')
       active.onBecomeInactiveSegment()
+      for (const segment of this.segments.range(this.#recoveryPoint)) segment.flush()
     }
     this.#addSegment(base)
     this.updateLogEndOffset(this.#logEnd.offset)
@@ -93,10 +97,13 @@ export class LocalLog {
     this.segments.add(LogSegment.open(this.context, base, { preallocate }))
   }
 
-  /** Removes every batch that reaches `offset` or beyond. Returns the segments that went whole. */
+  /**
+   * Removes every batch that reaches `offset` or beyond, from the end on: whenever that is cut short, the rest is a log
+   * without a hole. Returns the segments that went whole.
+   */
   truncateTo(offset: bigint): readonly LogSegment[] {
     const doomed = this.segments.all.filter(({ baseOffset }) => baseOffset > offset)
-    deleteSegments(this.segments, doomed)
+    this.#deleteFromEnd(doomed)
     this.activeSegment.truncateTo(offset)
     this.updateLogEndOffset(offset)
     return doomed
@@ -104,9 +111,15 @@ export class LocalLog {
 
   /** Removes everything and begins anew, empty, at `offset`. */
   truncateFullyAndStartAt(offset: bigint): void {
-    deleteSegments(this.segments, [...this.segments.all])
+    this.#deleteFromEnd(this.segments.all)
     this.#addSegment(offset)
     this.updateLogEndOffset(offset)
+  }
+
+  #deleteFromEnd(doomed: readonly LogSegment[]): void {
+    if (doomed.length === 0) return
+    deleteSegments(this.segments, [...doomed].reverse())
+    this.context.fs.syncDirectory(this.context.dir)
   }
 
   /**

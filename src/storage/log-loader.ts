@@ -101,8 +101,13 @@ export class LogLoader {
     return { logStartOffset, recoveryPoint, logEndOffset: nextOffset, findings: this.#findings }
   }
 
-  #report(path: string, message: string, bytes?: number): void {
-    this.#findings.push({ file: path, message, ...(bytes === undefined ? {} : { bytes }) })
+  #report(path: string, message: string, bytes?: number, position?: number): void {
+    this.#findings.push({
+      file: path,
+      message,
+      ...(position !== undefined && { position }),
+      ...(bytes !== undefined && { bytes }),
+    })
   }
 
   #remove(name: string, why: string): void {
@@ -234,8 +239,11 @@ export class LogLoader {
     }
   }
 
-  /** @returns bytes cut off */
-  #recoverSegment(segment: LogSegment): number {
+  /**
+   * @param beforeCut what must be done first where the segment has to be cut
+   * @returns bytes cut off
+   */
+  #recoverSegment(segment: LogSegment, beforeCut: () => void = () => undefined): number {
     const { segments, leaderEpochs, logStartOffsetCheckpoint, newProducerState } = this.#params
     const producerState = newProducerState()
     rebuildProducerState({
@@ -245,15 +253,12 @@ export class LogLoader {
       lastOffset: segment.baseOffset,
       reloadFromCleanShutdown: false,
     })
-    const truncated = segment.recover(producerState, leaderEpochs)
+    const truncated = segment.recover(producerState, leaderEpochs, (bytes, reason) => {
+      const position = segment.file.size() - bytes
+      this.#report(segment.logPath, `cut at byte ${position}: ${reason}`, bytes, position)
+      beforeCut()
+    })
     producerState.takeSnapshot()
-    if (truncated > 0) {
-      this.#report(
-        segment.logPath,
-        `cut at byte ${segment.size}: what follows is no sound batch`,
-        truncated,
-      )
-    }
     return truncated
   }
 
@@ -283,28 +288,33 @@ export class LogLoader {
     const { segments, recoveryPointCheckpoint } = this.#params
     const unflushed = [...segments.range(recoveryPointCheckpoint)]
     for (const [index, segment] of unflushed.entries()) {
-      let truncated: number
-      try {
-        truncated = this.#recoverSegment(segment)
-      } catch (error) {
-        if (!(error instanceof InvalidOffsetError)) throw error // a full disk is no reason to empty a segment
-        truncated = segment.truncateTo(segment.baseOffset)
-        this.#report(segment.logPath, `emptied: ${error.message}`, truncated)
-      }
-      if (truncated > 0) {
+      // First what follows, then the cut: once it is cut, the next recovery would see nothing wrong here.
+      const deleteFollowing = (): void => {
         this.#deleteSegments(
           unflushed.slice(index + 1),
           'it follows a segment that had to be cut, so its offsets would not continue the log',
         )
-        return
       }
+      let truncated: number
+      try {
+        truncated = this.#recoverSegment(segment, deleteFollowing)
+      } catch (error) {
+        if (!(error instanceof InvalidOffsetError)) throw error // a full disk is no reason to empty a segment
+        this.#report(segment.logPath, `emptied: ${error.message}`, segment.size)
+        deleteFollowing()
+        truncated = segment.truncateTo(segment.baseOffset)
+      }
+      if (truncated > 0) return
     }
   }
 
   #deleteSegments(doomed: readonly LogSegment[], why: string): void {
-    const { segments, producerState } = this.#params
+    if (doomed.length === 0) return
+    const { segments, producerState, context } = this.#params
     for (const segment of doomed) this.#report(segment.logPath, why, segment.size)
-    deleteSegments(segments, doomed)
+    // From the end on, so that whenever this is cut short the rest has no hole.
+    deleteSegments(segments, [...doomed].reverse())
+    context.fs.syncDirectory(context.dir)
     for (const segment of doomed) producerState.removeSnapshotOf(segment.baseOffset)
   }
 

@@ -74,7 +74,7 @@ function newProducerState(context: SegmentContext, options: LogOptions): Produce
 
 function openForWriting(context: SegmentContext, options: LogOptions): OpenedLog {
   const { fs, dir } = context
-  const lock = PartitionLock.acquire(fs, dir)
+  const lock = PartitionLock.acquire(fs, dir, options.lock)
   const segments = new LogSegments()
   try {
     const hadCleanShutdown = options.cleanShutdown ?? (!lock.tookOver && wasClosedCleanly(fs, dir))

@@ -1,5 +1,6 @@
 import type { FileSystem } from './file-system.ts'
 import type { ConfigProperties, LogConfig } from './log-config.ts'
+import type { LockOptions } from './partition-lock.ts'
 
 /** `producer.id.expiration.ms` */
 export const DEFAULT_PRODUCER_ID_EXPIRATION_MS = 86_400_000n
@@ -27,6 +28,8 @@ export interface LogOptions {
   /** Refuse batches that decompress to more; 128 MiB unless given. */
   readonly maxDecompressedBytes?: number | undefined
   readonly fs?: FileSystem | undefined
+  /** Who this writer is, and whether the one that a lock names still runs; of this machine's processes unless given. */
+  readonly lock?: LockOptions | undefined
   /** Milliseconds since 1970. */
   readonly now?: (() => bigint) | undefined
   /** From 0 up to but excluding 1. */

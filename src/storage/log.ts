@@ -9,6 +9,7 @@ import {
 import type { Batch } from '../records/batch.ts'
 import { nothingAppended, type AppendInfo } from './append-info.ts'
 import { planFollowerAppend, planLeaderAppend, type AppendPlan } from './append-plan.ts'
+import { Cleaner, type CleanParams, type CleanResult } from './cleaner.ts'
 import { collectAbortedTxns, fetch, type FetchData, type OffsetMetadata } from './fetch.ts'
 import { parsePartitionFolder } from './file-names.ts'
 import type { EpochEndOffset, LeaderEpochs } from './leader-epochs.ts'
@@ -167,17 +168,15 @@ export class Log {
   }
 
   /** Runs something that writes; a failure in the middle makes the log unusable until it is opened again. */
-  #writing(work: () => void): void {
+  #writing<T>(work: () => T): T {
     this.#ensureWritable()
     try {
-      work()
+      return work()
     } catch (error) {
       this.#state = 'failed'
       throw error
     }
   }
-
-  // High watermark
 
   /** Sets the high watermark, kept within log start and log end; returns what it became. */
   updateHighWatermark(offset: bigint): bigint {
@@ -203,8 +202,6 @@ export class Log {
     }
     return this.#highWatermark
   }
-
-  // Appending
 
   /**
    * Appends as the partition's leader: batches are checked as a broker checks them, and get their offsets.
@@ -352,11 +349,11 @@ export class Log {
    * @param options.includeEmptyActive also where the active segment holds nothing
    */
   flush(options: { readonly includeEmptyActive?: boolean } = {}): void {
-    this.#ensureWritable()
-    this.#local.flushUpTo(this.logEndOffset, options.includeEmptyActive === true)
+    // A sync that failed may say nothing the next time, though the data never arrived: the log must be opened again.
+    this.#writing(() =>
+      this.#local.flushUpTo(this.logEndOffset, options.includeEmptyActive === true),
+    )
   }
-
-  // Reading
 
   /**
    * The batches from `startOffset` on as a byte range of one segment's file: it begins with the batch that holds
@@ -418,14 +415,8 @@ export class Log {
 
   /** Undefined: everything in the files, even behind damage that hides the log end. */
   #isolationEnd(isolation: Isolation): bigint | undefined {
-    switch (isolation) {
-      case 'log_end':
-        return undefined
-      case 'read_uncommitted':
-        return this.highWatermark
-      case 'read_committed':
-        return this.lastStableOffset
-    }
+    if (isolation === 'log_end') return undefined
+    return isolation === 'read_committed' ? this.lastStableOffset : this.highWatermark
   }
 
   /** Aborted transactions that reach into startOffset (included) .. upperBound (excluded). */
@@ -453,8 +444,6 @@ export class Log {
     return found.endOffset === -1n ? undefined : found
   }
 
-  // Truncation, log start, retention
-
   /**
    * Removes everything from `offset` on; a batch that holds it goes whole. Below the first segment the log becomes
    * empty and begins at `offset`. Returns whether anything was to be removed.
@@ -477,6 +466,7 @@ export class Log {
       this.#leaderEpochs.truncateFromEnd(offset)
       if (offset < this.#logStartOffset) this.#logStartOffset = offset
       this.#rebuildProducerState(offset)
+      this.#context.fs.syncDirectory(this.dir) // a removed snapshot that came back would name other batches
       this.#followLogEnd()
     })
     return true
@@ -565,6 +555,15 @@ export class Log {
       for (const { baseOffset } of doomed) this.producerState.removeSnapshotOf(baseOffset)
     })
     return candidates.length
+  }
+
+  /** One pass of the log cleaner; see {@link Cleaner}. */
+  clean(params: Omit<CleanParams, 'now'>): CleanResult {
+    const { producerState, logStartOffset } = this
+    const now = this.#context.now()
+    return this.#writing(() =>
+      new Cleaner(this.#local, producerState, logStartOffset, { ...params, now }).run(),
+    )
   }
 
   /** Forgets producers that have not written for `producer.id.expiration.ms` and have no open transaction. */

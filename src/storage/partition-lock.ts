@@ -7,6 +7,8 @@ import { osErrorCode, type FileSystem } from './file-system.ts'
 /** The file in a partition folder that says who writes there. A broker does not look at it. */
 export const PARTITION_LOCK_NAME = '.lock'
 const MAX_LOCK_BYTES = 4096
+/** A dead lock that was put aside; left behind, it says as the lock itself that the log was not closed. */
+const ASIDE_NAME = /^\.lock\.\d+\.tmp$/
 
 /** A process as a lock names it. */
 export interface LockOwner {
@@ -42,31 +44,11 @@ export class PartitionLock {
   static acquire(fs: FileSystem, dir: string, options: LockOptions = {}): PartitionLock {
     const path = join(dir, PARTITION_LOCK_NAME)
     const owner = options.owner ?? thisProcess()
-    if (writeLock(fs, path, owner)) return new PartitionLock(fs, path, false)
-    const holder = readOwner(fs, path)
-    const alive = holder === undefined ? false : (options.isAlive ?? isAlive)(holder)
-    if (holder !== undefined && alive !== false) {
-      throw new PartitionLockedError(
-        alive === 'unknown'
-          ? `${dir} is locked by process ${holder.pid} on ${holder.host}`
-          : `${dir} is being written by process ${holder.pid}`,
-        {
-          file: path,
-          hint:
-            alive === 'unknown'
-              ? `when that process no longer runs, remove ${path}`
-              : 'wait until it is done, or stop it',
-        },
-      )
-    }
-    // The dead lock goes aside under a name of our own, so that of two processes only one removes it.
-    const aside = `${path}.${owner.pid}.tmp`
-    fs.rename(path, aside)
-    fs.remove(aside)
-    if (!writeLock(fs, path, owner)) {
-      throw new PartitionLockedError(`${dir} was just locked by another writer`, { file: path })
-    }
-    return new PartitionLock(fs, path, true)
+    if (!writeLock(fs, path, owner)) takeOver(fs, dir, path, owner, options.isAlive ?? isAlive)
+    const aside = fs.list(dir).filter((name) => ASIDE_NAME.test(name))
+    fs.syncDirectory(dir) // nothing may be changed before the lock is sure to outlive a power loss
+    for (const name of aside) fs.remove(join(dir, name))
+    return new PartitionLock(fs, path, aside.length > 0)
   }
 
   /** The log was closed: the lock goes. */
@@ -82,6 +64,37 @@ export class PartitionLock {
     } finally {
       file.close()
     }
+  }
+}
+
+/** Puts the lock of a dead writer aside and writes our own. Throws PartitionLockedError where it is not dead. */
+function takeOver(
+  fs: FileSystem,
+  dir: string,
+  path: string,
+  owner: LockOwner,
+  isOwnerAlive: (owner: LockOwner) => boolean | 'unknown',
+): void {
+  const holder = readOwner(fs, path)
+  const alive = holder === undefined ? false : isOwnerAlive(holder)
+  if (holder !== undefined && alive !== false) {
+    throw new PartitionLockedError(
+      alive === 'unknown'
+        ? `${dir} is locked by process ${holder.pid} on ${holder.host}`
+        : `${dir} is being written by process ${holder.pid}`,
+      {
+        file: path,
+        hint:
+          alive === 'unknown'
+            ? `when that process no longer runs, remove ${path}`
+            : 'wait until it is done, or stop it',
+      },
+    )
+  }
+  // Under a name of our own, so that of two processes only one puts it aside.
+  fs.rename(path, `${path}.${owner.pid}.tmp`)
+  if (!writeLock(fs, path, owner)) {
+    throw new PartitionLockedError(`${dir} was just locked by another writer`, { file: path })
   }
 }
 

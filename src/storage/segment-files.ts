@@ -16,7 +16,7 @@ import type { ProducerState } from './producer-state.ts'
 import { LogSegment, type SegmentContext } from './segment.ts'
 import type { LogSegments } from './segments.ts'
 
-/** Renames the files of segments to `.deleted`, takes them out of the log, and removes them. Oldest first. */
+/** Renames the files of segments to `.deleted`, takes them out of the log, and removes them, in the order given. */
 export function deleteSegments(segments: LogSegments, doomed: readonly LogSegment[]): void {
   for (const segment of doomed) segments.remove(segment.baseOffset)
   for (const segment of doomed) segment.changeSuffix(DELETED_SUFFIX)
@@ -70,6 +70,20 @@ export function removeSegmentFiles(
   }
 }
 
+/** Gives a segment's log and indexes a modification time. */
+export function setSegmentModified(
+  context: SegmentContext,
+  segment: LogSegment,
+  mtimeMs: number,
+): void {
+  const stem = segment.logPath.replace(/\.log(\.\w+)?$/, '')
+  const suffix = segment.logPath.slice(stem.length + '.log'.length)
+  for (const kind of ['.log', '.index', '.timeindex']) {
+    const path = stem + kind + suffix
+    if (context.fs.exists(path)) context.fs.setModified(path, mtimeMs)
+  }
+}
+
 /** A new, empty segment with the suffix `.cleaned`; leftovers of that name are removed first. */
 export function createCleanedSegment(context: SegmentContext, baseOffset: bigint): LogSegment {
   removeSegmentFiles(context, baseOffset, CLEANED_SUFFIX)
@@ -112,7 +126,7 @@ export function splitOverflowedSegment(
   for (const target of created) {
     target.onBecomeInactiveSegment()
     target.flush()
-    target.setModified(modified)
+    setSegmentModified(context, target, modified)
   }
   const gone = replaceSegments(context, segments, created, [segment])
   for (const { baseOffset } of gone) producerState.removeSnapshotOf(baseOffset)

@@ -191,8 +191,6 @@ export class LogSegment {
     )
   }
 
-  // Appending
-
   /** Whether an append must go to a new segment. */
   shouldRoll(params: RollParams): boolean {
     const { config } = this.#context
@@ -303,8 +301,6 @@ export class LogSegment {
     })
   }
 
-  // Reading
-
   /** Walks batches from a position until `visit` returns `stop`; returns where the walk ended. */
   #scan(
     range: { readonly start: number; readonly end?: number },
@@ -394,13 +390,16 @@ export class LogSegment {
     return next > this.baseOffset && !this.canConvertToRelativeOffset(next - 1n)
   }
 
-  // Recovery and truncation
-
   /**
    * Checks every batch, rebuilds the three indexes, and cuts the log behind the last sound batch.
    * @returns bytes cut off
    */
-  recover(producerState: ProducerState, leaderEpochs: LeaderEpochs): number {
+  recover(
+    producerState: ProducerState,
+    leaderEpochs: LeaderEpochs,
+    /** Is told how many bytes are about to go, and what is wrong with the first of them. */
+    beforeCut: (bytes: number, reason: string) => void,
+  ): number {
     const { indexIntervalBytes } = this.#context.config
     this.offsetIndex.reset()
     this.timeIndex.reset()
@@ -408,6 +407,7 @@ export class LogSegment {
     this.#maxTimestampSoFar = { timestamp: NO_TIMESTAMP, offset: this.baseOffset }
     let validBytes = 0
     let lastIndexEntry = 0
+    let reason = 'the last batch is not complete'
     try {
       this.#scan({ start: 0 }, (batch, position, scanner) => {
         this.#ensureValid(batch, scanner)
@@ -432,15 +432,26 @@ export class LogSegment {
       })
     } catch (error) {
       if (!(error instanceof CorruptBatchError || error instanceof InvalidRecordError)) throw error
+      reason = error.message
     }
     const truncated = this.#log.size() - validBytes
-    if (truncated > 0) this.#log.truncate(validBytes)
+    if (truncated > 0) {
+      beforeCut(truncated, reason)
+      this.#cutLog(validBytes)
+    }
     this.#size = validBytes
     this.offsetIndex.trimToValidSize()
     const max = this.maxTimestampSoFar
     this.timeIndex.maybeAppend(max.timestamp, max.offset, { skipFullCheck: true })
     this.timeIndex.trimToValidSize()
     return truncated
+  }
+
+  /** Durably: were the cut lost with the power, what follows could stand behind newer batches as if it belonged there. */
+  #cutLog(position: number): void {
+    this.#log.truncate(position)
+    this.#log.sync()
+    this.#size = position
   }
 
   #ensureValid(batch: Batch, scanner: BatchScanner): void {
@@ -476,8 +487,7 @@ export class LogSegment {
     let truncated = 0
     if (mapping !== undefined) {
       truncated = this.#size - mapping.position
-      this.#log.truncate(mapping.position)
-      this.#size = mapping.position
+      this.#cutLog(mapping.position)
     }
     if (this.#size === 0) {
       this.#createdMs = this.#context.now()
@@ -528,8 +538,6 @@ export class LogSegment {
     if (this.#log.size() > this.#size) this.#log.truncate(this.#size)
   }
 
-  // Files
-
   /** fsync of the log and of the indexes that are in use. */
   flush(): void {
     this.#log.sync()
@@ -563,6 +571,7 @@ export class LogSegment {
       this.#timeIndex?.trimToValidSize()
       if (this.#log.size() > this.#size) this.#log.truncate(this.#size)
       if (options.sync) {
+        // only indexes in use: one that nobody asked for is not created to be flushed
         this.#log.sync()
         this.#offsetIndex?.flush()
         this.#timeIndex?.flush()
@@ -586,15 +595,6 @@ export class LogSegment {
     const { fs } = this.#context
     for (const name of [logFileName, offsetIndexFileName, timeIndexFileName, txnIndexFileName]) {
       fs.remove(this.#path(name))
-    }
-  }
-
-  /** Gives the log and its indexes a modification time. */
-  setModified(mtimeMs: number): void {
-    const { fs } = this.#context
-    for (const name of [logFileName, offsetIndexFileName, timeIndexFileName]) {
-      const path = this.#path(name)
-      if (fs.exists(path)) fs.setModified(path, mtimeMs)
     }
   }
 }

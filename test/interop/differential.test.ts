@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { KafkaOracle } from '../support/oracle.ts'
-import { config, operation } from './differential/operation.ts'
+import { config, operations } from './differential/operation.ts'
 import { DifferentialRun } from './differential/run.ts'
 
 /** DIFFERENTIAL_RUNS=2000 for a campaign; SEED repeats one. */
@@ -19,18 +19,14 @@ test(
   async () => {
     let calls = 0
     await fc.assert(
-      fc.asyncProperty(
-        config,
-        fc.array(operation, { minLength: 1, maxLength: 60, size: 'max' }),
-        async (settings, operations) => {
-          const run = new DifferentialRun(oracle, settings)
-          try {
-            await run.run(operations)
-          } finally {
-            calls += run.calls
-          }
-        },
-      ),
+      fc.asyncProperty(config, operations, async (settings, sequence) => {
+        const run = new DifferentialRun(oracle, settings)
+        try {
+          await run.run(sequence)
+        } finally {
+          calls += run.calls
+        }
+      }),
       { numRuns: runs, seed, endOnFailure: false },
     )
     console.log(`differential: ${runs} runs, ${calls} calls, SEED=${seed}`)

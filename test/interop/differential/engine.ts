@@ -88,6 +88,16 @@ export class Engine {
             BigInt(command['upperBound'] as bigint),
           ),
         }
+      case 'compact': {
+        const log = this.open
+        log.updateHighWatermark(log.logEndOffset)
+        const { endOffset } = log.clean({
+          firstDirtyOffset: BigInt(command['firstDirtyOffset'] as bigint),
+          firstUncleanableOffset: log.segments.at(-1)?.baseOffset ?? 0n,
+          dedupeBufferBytes: 1 << 22,
+        })
+        return { endOffset, ...this.#state() }
+      }
       case 'close':
         this.open.close()
         this.log = undefined

@@ -59,6 +59,7 @@ export type Operation =
   | { readonly op: 'offsetForTimestamp'; readonly back: number }
   | { readonly op: 'endOffsetForEpoch'; readonly epoch: number }
   | { readonly op: 'collectAborted'; readonly from: number; readonly to: number }
+  | { readonly op: 'compact'; readonly isFirst: boolean }
   | { readonly op: 'reopen'; readonly clean: boolean; readonly recoverFrom: number }
 
 /** A place in the log as a fraction of it; a little below 0 and above 1 lie outside. */
@@ -126,8 +127,9 @@ const legacy = fc.record({
   timestamp: fc.integer({ min: -5000, max: 5000 }),
 })
 
-/** Random calls, appends being the most frequent. */
-export const operation: fc.Arbitrary<Operation> = fc.oneof(
+const compact = fc.record({ op: fc.constant('compact' as const), isFirst: fc.boolean() })
+
+const withoutCompaction: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 30, arbitrary: append },
   { weight: 8, arbitrary: marker },
   { weight: 2, arbitrary: legacy },
@@ -201,6 +203,21 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
       clean: fc.boolean(),
       recoverFrom: fc.double({ min: 0, max: 1, noNaN: true }),
     }),
+  },
+)
+
+/** Random calls, appends being the most frequent; compaction in some runs, codecs in the others. */
+export const operations: fc.Arbitrary<Operation[]> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.array(withoutCompaction, { minLength: 1, maxLength: 60, size: 'max' }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.array(
+      fc.oneof({ weight: 15, arbitrary: withoutCompaction }, { weight: 1, arbitrary: compact }),
+      { minLength: 1, maxLength: 60, size: 'max' },
+    ),
   },
 )
 

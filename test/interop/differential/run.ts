@@ -23,6 +23,7 @@ export class DifferentialRun {
   readonly #kafkaDir = join(this.#root, 'kafka', 'random-0')
   readonly #ownDir = join(this.#root, 'kafkats', 'random-0')
   #now = START_MS
+  #allowsCodecs = true
   calls = 0
 
   constructor(oracle: KafkaOracle, config: Record<string, string>) {
@@ -31,6 +32,8 @@ export class DifferentialRun {
   }
 
   async run(operations: readonly Operation[]): Promise<void> {
+    // What the cleaner compresses anew has another length with another compressor, and so other positions.
+    this.#allowsCodecs = !operations.some(({ op }) => op === 'compact')
     try {
       await this.#open(true, 0n)
       for (const operation of operations) {
@@ -141,6 +144,8 @@ export class DifferentialRun {
         await this.#both({ cmd: 'collectAbortedTransactions', start, upperBound })
         return
       }
+      case 'compact':
+        return this.#compact(operation.isFirst)
       case 'reopen': {
         const log = this.#engine.open
         const end = Number(log.logEndOffset)
@@ -149,6 +154,23 @@ export class DifferentialRun {
         await this.#open(operation.clean, recoveryPoint)
       }
     }
+  }
+
+  /** Where the last compaction ended. */
+  #firstDirtyOffset = 0n
+
+  async #compact(isFirst: boolean): Promise<void> {
+    const { logStartOffset, logEndOffset, segments, producerState } = this.#engine.open
+    const active = segments.at(-1)?.baseOffset ?? 0n
+    // A broker cleans below the last stable offset only, and never has a first dirty offset in the active segment.
+    if (producerState.ongoingTransactions().length > 0) return
+    let firstDirtyOffset = isFirst ? 0n : this.#firstDirtyOffset
+    if (firstDirtyOffset < logStartOffset || firstDirtyOffset > logEndOffset) {
+      firstDirtyOffset = logStartOffset
+    }
+    if (firstDirtyOffset > active) return
+    const answer = await this.#both({ cmd: 'compact', firstDirtyOffset })
+    if (answer.ok) this.#firstDirtyOffset = answer['endOffset'] as bigint
   }
 
   #epoch(): number {
@@ -199,7 +221,7 @@ export class DifferentialRun {
       producerId >= 0n &&
       (operation.damage === 'none' ? open || operation.isTransactional : operation.isTransactional)
     const builder = new BatchBuilder({
-      compressionType: COMPRESSION_TYPES[operation.codec],
+      compressionType: COMPRESSION_TYPES[this.#allowsCodecs ? operation.codec : 0],
       baseOffset: as === 'follower' ? log.logEndOffset + BigInt(operation.gap) : 0n,
       producerId,
       producerEpoch,
@@ -269,7 +291,8 @@ export class DifferentialRun {
     const log = this.#engine.open
     // A leader builds these anew; compressed anew their size would depend on the compressor, so such go uncompressed.
     const recompresses =
-      operation.as === 'leader' && this.#config['compression.type'] !== 'uncompressed'
+      !this.#allowsCodecs ||
+      (operation.as === 'leader' && this.#config['compression.type'] !== 'uncompressed')
     const built = await this.#oracle.ask({
       cmd: 'build',
       magic: operation.magic,
