@@ -45,10 +45,15 @@ export class PartitionLock {
     const path = join(dir, PARTITION_LOCK_NAME)
     const owner = options.owner ?? thisProcess()
     if (!writeLock(fs, path, owner)) takeOver(fs, dir, path, owner, options.isAlive ?? isAlive)
-    const aside = fs.list(dir).filter((name) => ASIDE_NAME.test(name))
-    fs.syncDirectory(dir) // nothing may be changed before the lock is sure to outlive a power loss
-    for (const name of aside) fs.remove(join(dir, name))
-    return new PartitionLock(fs, path, aside.length > 0)
+    try {
+      const aside = fs.list(dir).filter((name) => ASIDE_NAME.test(name))
+      fs.syncDirectory(dir) // nothing may be changed before the lock is sure to outlive a power loss
+      for (const name of aside) fs.remove(join(dir, name))
+      return new PartitionLock(fs, path, aside.length > 0)
+    } catch (error) {
+      new PartitionLock(fs, path, true).abandon()
+      throw error
+    }
   }
 
   /** The log was closed: the lock goes. */
@@ -109,6 +114,9 @@ function writeLock(fs: FileSystem, path: string, owner: LockOwner): boolean {
   try {
     file.write(Buffer.from(`${JSON.stringify(owner)}\n`), 0)
     file.sync()
+  } catch (error) {
+    file.truncate(0) // names nobody: a lock of ours that we do not know of would keep us out
+    throw error
   } finally {
     file.close()
   }

@@ -18,7 +18,10 @@ import type { LogSegments } from './segments.ts'
 
 /** Renames the files of segments to `.deleted`, takes them out of the log, and removes them, in the order given. */
 export function deleteSegments(segments: LogSegments, doomed: readonly LogSegment[]): void {
-  for (const segment of doomed) segments.remove(segment.baseOffset)
+  for (const segment of doomed) {
+    segments.remove(segment.baseOffset)
+    segment.closeHandles() // all at once: nobody closes them where a rename fails
+  }
   for (const segment of doomed) segment.changeSuffix(DELETED_SUFFIX)
   for (const segment of doomed) segment.deleteFiles()
 }

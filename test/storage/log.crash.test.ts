@@ -1,0 +1,116 @@
+import { describe, expect, test } from 'vitest'
+import { StorageIoError } from '../../src/errors.ts'
+import { checkRecovery, CrashSession } from '../support/crash-session.ts'
+import { FaultFileSystem, type PowerLoss } from '../support/fault-file-system.ts'
+
+/**
+ * A writer's session is cut at its operations on the disk: one fails, the process dies, or the power goes. CRASH_ALL=1
+ * cuts at every operation with every seed; otherwise a sample is taken. SEED gives another session.
+ */
+const ALL = process.env['CRASH_ALL'] === '1'
+const SEED = Number(process.env['SEED'] ?? 7)
+const CALLS = 200
+const EVERY = ALL ? 1 : 19
+const RANDOM_LOSSES = ALL ? 6 : 1
+
+function losses(seed: number): PowerLoss[] {
+  const random = Array.from({ length: RANDOM_LOSSES }, (_, i) => [
+    { data: 'prefix', names: 'prefix', seed: seed * 31 + i },
+    { data: 'subset', names: 'prefix', seed: seed * 37 + i },
+    { data: 'subset', names: 'all', seed: seed * 41 + i },
+    { data: 'subset', names: 'none', seed: seed * 43 + i },
+  ])
+  return [
+    { data: 'none', names: 'none', seed },
+    { data: 'none', names: 'all', seed },
+    { data: 'all', names: 'none', seed },
+    { data: 'all', names: 'all', seed },
+    ...(random.flat() as PowerLoss[]),
+  ]
+}
+
+/** Adds to a failed check where it happened. */
+function at(where: string, check: () => void): void {
+  try {
+    check()
+  } catch (error) {
+    throw new Error(`${where} (SEED=${SEED}): ${(error as Error).message}`, { cause: error })
+  }
+}
+
+test(
+  'the power goes, or the process dies, between any two operations',
+  { timeout: 1_200_000 },
+  () => {
+    const fs = new FaultFileSystem()
+    const session = new CrashSession(fs, SEED)
+    let checks = 0
+    fs.onOperation = (operation, n, path) => {
+      if (n % EVERY !== 0) return
+      const before = `before operation ${n} (${operation} ${path}) of "${session.call}"`
+      for (const loss of losses(n)) {
+        at(`${JSON.stringify(loss)} ${before}`, () => {
+          checkRecovery(fs.powerLoss(loss), session.expectation)
+        })
+        checks++
+      }
+      at(`process died ${before}`, () => {
+        const { states, start } = session.expectation
+        // What a call that returned has done is seen by the next process, flushed or not.
+        checkRecovery(fs.processDeath(), { states: states.slice(-2), start })
+      })
+    }
+    session.run(CALLS)
+    expect(checks).toBeGreaterThan(100)
+  },
+)
+
+/** Runs the session until an operation fails, and gives it up as a program does. */
+function runUntilFailure(isFailing: (n: number) => boolean): {
+  fs: FaultFileSystem
+  session: CrashSession
+  failed: string | undefined
+} {
+  const fs = new FaultFileSystem()
+  const session = new CrashSession(fs, SEED)
+  let failed: string | undefined
+  fs.failWhen((operation, n, path) => {
+    if (!isFailing(n)) return false
+    failed ??= `operation ${n} (${operation} ${path}) of "${session.call}" failed`
+    return true
+  })
+  try {
+    session.run(CALLS)
+  } catch (error) {
+    if (!(error instanceof StorageIoError)) throw error
+    session.giveUp()
+  }
+  fs.failWhen(undefined)
+  return { fs, session, failed }
+}
+
+describe.each([
+  ['one operation fails', (from: number) => (n: number) => n === from],
+  ['every operation fails from one on', (from: number) => (n: number) => n >= from],
+])('%s', (_name, failing) => {
+  test('and the next opening finds everything', { timeout: 1_200_000 }, () => {
+    const step = ALL ? 1 : 97
+    let runs = 0
+    for (let from = 1 + (SEED % step); ; from += step) {
+      const { fs, session, failed } = runUntilFailure(failing(from))
+      if (failed === undefined) break
+      runs++
+      const { states, start } = session.expectation
+      expect(fs.openFiles, failed).toEqual([])
+      for (const loss of losses(from).slice(0, 5)) {
+        at(`${failed}, then ${JSON.stringify(loss)}`, () => {
+          checkRecovery(fs.powerLoss(loss), session.expectation)
+        })
+      }
+      at(failed, () => {
+        checkRecovery(fs, { states: states.slice(-2), start })
+      })
+    }
+    expect(runs).toBeGreaterThan(10)
+  })
+})
