@@ -16,6 +16,9 @@ export type Operation =
       readonly count: number
       readonly valueBytes: number
       readonly keys: 'all' | 'some'
+      /** Every how many records one has no value; 0: none. */
+      readonly tombstoneEvery: number
+      readonly firstKey: number
       readonly codec: number
       /** Timestamp of each record relative to the clock; undefined: none. */
       readonly timestamps: readonly (number | undefined)[]
@@ -76,7 +79,7 @@ const timestamp = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(4_000_000, -80_000_000, 3_600_000, 3_600_001) },
 )
 
-const append = fc.record({
+export const append = fc.record({
   op: fc.constant('append' as const),
   as: appendedAs,
   producer: fc.nat(4),
@@ -93,6 +96,8 @@ const append = fc.record({
   count: fc.integer({ min: 1, max: 6 }),
   valueBytes: fc.integer({ min: 0, max: 300 }),
   keys: fc.constantFrom<'all' | 'some'>('all', 'all', 'all', 'some'),
+  tombstoneEvery: fc.constantFrom(0, 0, 0, 1, 2, 3),
+  firstKey: fc.nat(7),
   codec: fc.constantFrom(0, 0, 0, 0, 1, 2, 3, 4),
   timestamps: fc.array(timestamp, { minLength: 1, maxLength: 6 }),
   gap: fc.constantFrom(0, 0, 0, 0, 0, 1, 17),
@@ -108,7 +113,7 @@ const append = fc.record({
   ),
 })
 
-const marker = fc.record({
+export const marker = fc.record({
   op: fc.constant('marker' as const),
   as: appendedAs,
   producer: fc.integer({ min: 1, max: 4 }),
@@ -219,6 +224,50 @@ export const operations: fc.Arbitrary<Operation[]> = fc.oneof(
       { minLength: 1, maxLength: 60, size: 'max' },
     ),
   },
+)
+
+/** A compacted topic over some time: keyed appends with tombstones and transactions, rolls, and passes of the cleaner. */
+export const compactedTopic: fc.Arbitrary<Operation[]> = fc.array(
+  fc.oneof(
+    {
+      weight: 20,
+      arbitrary: append.map((op) => ({
+        ...op,
+        keys: 'all' as const,
+        damage: 'none' as const,
+        as: 'leader' as const,
+      })),
+    },
+    { weight: 6, arbitrary: marker.map((op) => ({ ...op, as: 'leader' as const })) },
+    { weight: 4, arbitrary: fc.record({ op: fc.constant('roll' as const) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        op: fc.constant('advanceClock' as const),
+        ms: fc.constantFrom(1000, 60_000, 90_000_000),
+      }),
+    },
+    { weight: 4, arbitrary: compact },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        op: fc.constant('reopen' as const),
+        clean: fc.constant(true),
+        recoverFrom: fc.constant(1),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        op: fc.constant('read' as const),
+        at: fc.constantFrom(0, 0.3, 0.6),
+        maxBytes: fc.constant(1 << 20),
+        isolation: fc.constantFrom<'LOG_END' | 'TXN_COMMITTED'>('LOG_END', 'TXN_COMMITTED'),
+        minOneMessage: fc.constant(true),
+      }),
+    },
+  ),
+  { minLength: 20, maxLength: 80, size: 'max' },
 )
 
 /** Small segments and indexes, so that every kind of roll comes up; retention that bites; both timestamp types. */

@@ -25,6 +25,7 @@ export class DifferentialRun {
   #now = START_MS
   #allowsCodecs = true
   calls = 0
+  compactions = 0
 
   constructor(oracle: KafkaOracle, config: Record<string, string>) {
     this.#oracle = oracle
@@ -160,16 +161,21 @@ export class DifferentialRun {
   #firstDirtyOffset = 0n
 
   async #compact(isFirst: boolean): Promise<void> {
-    const { logStartOffset, logEndOffset, segments, producerState } = this.#engine.open
-    const active = segments.at(-1)?.baseOffset ?? 0n
+    const log = this.#engine.open
     // A broker cleans below the last stable offset only, and never has a first dirty offset in the active segment.
-    if (producerState.ongoingTransactions().length > 0) return
+    for (const { producerId, firstOffset } of log.producerState.ongoingTransactions()) {
+      await this.#endTransaction(producerId, firstOffset % 2n === 0n ? 'ABORT' : 'COMMIT')
+    }
+    if (log.producerState.ongoingTransactions().length > 0) return
+    const active = log.segments.at(-1)?.baseOffset ?? 0n
+    const { logStartOffset, logEndOffset } = log
     let firstDirtyOffset = isFirst ? 0n : this.#firstDirtyOffset
     if (firstDirtyOffset < logStartOffset || firstDirtyOffset > logEndOffset) {
       firstDirtyOffset = logStartOffset
     }
     if (firstDirtyOffset > active) return
     const answer = await this.#both({ cmd: 'compact', firstDirtyOffset })
+    this.compactions++
     if (answer.ok) this.#firstDirtyOffset = answer['endOffset'] as bigint
   }
 
@@ -234,8 +240,14 @@ export class DifferentialRun {
     for (let i = 0; i < records; i++) {
       const back = operation.timestamps[i % operation.timestamps.length]
       builder.append(back === undefined ? -1n : this.#now + BigInt(back), {
-        key: operation.keys === 'some' && i % 2 === 1 ? null : Buffer.from(`key-${i % 3}`),
-        value: Buffer.alloc(operation.valueBytes, `v${i}-`),
+        key:
+          operation.keys === 'some' && i % 2 === 1
+            ? null
+            : Buffer.from(`key-${(operation.firstKey + i) % 9}`),
+        value:
+          operation.tombstoneEvery > 0 && i % operation.tombstoneEvery === 0
+            ? null
+            : Buffer.alloc(operation.valueBytes, `v${i}-`),
         headers:
           i === 0 ? [] : [{ key: Buffer.from('h'), value: i % 2 === 0 ? null : Buffer.from('x') }],
       })
@@ -254,6 +266,22 @@ export class DifferentialRun {
       as,
       leaderEpoch,
       origin: damage === 'control' ? 'COORDINATOR' : 'CLIENT',
+      records: bytes.toString('base64'),
+    })
+  }
+
+  async #endTransaction(producerId: bigint, type: 'COMMIT' | 'ABORT'): Promise<void> {
+    const known = this.#engine.open.producerState.producer(producerId)
+    const { producerEpoch = 0, coordinatorEpoch = 0 } = known ?? {}
+    const bytes = buildEndTransactionMarker(
+      { type, coordinatorEpoch: Math.max(0, coordinatorEpoch) },
+      { producerId, producerEpoch, timestamp: this.#now },
+    )
+    await this.#both({
+      cmd: 'append',
+      as: 'leader',
+      leaderEpoch: this.#epoch(),
+      origin: 'COORDINATOR',
       records: bytes.toString('base64'),
     })
   }
