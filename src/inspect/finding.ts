@@ -100,7 +100,6 @@ export const FINDING_KINDS = {
   'E5-older-format': info(),
   'N1-segments-overlap': error(FROM_REPLICA),
   'N2-offset-gap': info(),
-  'N2-offsets-lost': error(FROM_REPLICA),
   'N4-leftover': info(NEXT_START),
   'N4-unfinished-swap': warning(RECOVER),
   'N5-file-name': warning(),

@@ -19,15 +19,20 @@ export class IndexEntries {
   #chunkFirst = 0
   #chunkCount = 0
 
-  constructor(file: OpenFile, entryBytes: number, size: number) {
+  /** @param options.mayBeZero a lone entry of zeros is none that is unused: timestamp 0 at the base offset */
+  constructor(
+    file: OpenFile,
+    entryBytes: number,
+    size: number,
+    options: { readonly mayBeZero: boolean } = { mayBeZero: false },
+  ) {
     this.file = file
     this.entryBytes = entryBytes
     this.size = size
     this.#chunk = Buffer.allocUnsafe(CHUNK_ENTRIES * entryBytes)
     const slots = Math.floor(size / entryBytes)
     const used = this.#usedSlots(slots)
-    // A lone slot of zeros may be the entry of a segment whose only batch has timestamp 0.
-    this.count = used === 0 && slots === 1 ? 1 : used
+    this.count = options.mayBeZero && used === 0 && slots === 1 ? 1 : used
     this.zeroSlots = slots - this.count
   }
 

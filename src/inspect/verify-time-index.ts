@@ -34,7 +34,9 @@ export class TimeIndexCheck implements LogVisitor {
       readonly reporter: FindingReporter
     },
   ) {
-    this.entries = new IndexEntries(file, TIME_INDEX_ENTRY_BYTES, options.size)
+    this.entries = new IndexEntries(file, TIME_INDEX_ENTRY_BYTES, options.size, {
+      mayBeZero: true,
+    })
     this.#baseOffset = options.baseOffset
     this.#reporter = options.reporter
     this.#advance()
