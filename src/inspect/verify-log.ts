@@ -21,6 +21,8 @@ const MAX_FILE_BYTES = 0x7fffffff
 /** Of a key and a value that are both null. */
 const LEGACY_LENGTHS_BYTES = 8
 const YIELD_EVERY_BYTES = 8 * 1024 * 1024
+/** Before the checksum of a batch larger than this is computed, something plausible must follow it. */
+const MAX_UNCHECKED_BYTES = 16 * 1024 * 1024
 /** A control batch larger than this is none that Kafka writes. */
 const MAX_CONTROL_BYTES = 1024 * 1024
 
@@ -149,6 +151,7 @@ class LogWalk {
     const { size } = this.#options
     const position = this.#scanner.position
     if (position >= size) return false
+    if (this.#budget.bytes < 0) return this.#giveUp(position)
     let batch: Batch | undefined
     try {
       batch = this.#scanner.next()
@@ -160,11 +163,15 @@ class LogWalk {
     const problem = headerProblem(batch)
     if (problem !== undefined) return this.#resync(position, problem)
     const end = position + batch.sizeInBytes
+    if (batch.sizeInBytes > MAX_UNCHECKED_BYTES && !this.#continuesAt(end)) {
+      return this.#resync(position, undefined)
+    }
     // Both before the checksum is computed: that may move the window under the batch.
     const { crc, place } = batch
     const computed = this.#scanner.computeCrc(batch)
     if (crc !== computed) {
       const message = `crc differs: stored 0x${hex(crc)}, computed 0x${hex(computed)}`
+      this.#budget.bytes -= end - position
       if (!this.#continuesAt(end))
         return this.#resync(position, { code: 'L4-crc-mismatch', message })
       this.#isDamaged = true
@@ -360,6 +367,21 @@ class LogWalk {
     this.#scanner.seek(end)
     if (found !== undefined) this.#end = found
     return found !== undefined
+  }
+
+  /** There is more damage than searching for what is left of the log is worth. */
+  #giveUp(position: number): false {
+    const { size, visitor } = this.#options
+    this.#isDamaged = true
+    this.#say(
+      'L1-lost-range',
+      position,
+      undefined,
+      `there is too much damage: the ${size - position} bytes from byte ${position} on were not looked at`,
+    )
+    visitor.lostRange(position, size)
+    this.#scanner.seek(size)
+    return false
   }
 
   /** Which offsets stood before the batch at `found`, or before the next segment. */

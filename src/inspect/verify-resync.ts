@@ -20,6 +20,8 @@ import type { OpenFile } from '../storage/file-system.ts'
  * and the checksum is right.
  */
 const WINDOW_BYTES = 256 * 1024
+/** The first look is small: most damage is, and there may be much of it. */
+const FIRST_WINDOW_BYTES = 4096
 const LEGACY_CRC_POSITION = 12
 const LEGACY_CRC_FROM = 16
 const LEGACY_ATTRIBUTES_POSITION = 17
@@ -99,6 +101,14 @@ export function hasRightCrc(
   return crc === stored.readUInt32BE(0)
 }
 
+let buffers: readonly [window: Buffer, scratch: Buffer] | undefined
+
+/** Memory that one search uses and the next uses again; they are synchronous and never overlap. */
+function searchBuffers(): readonly [window: Buffer, scratch: Buffer] {
+  buffers ??= [Buffer.allocUnsafe(WINDOW_BYTES), Buffer.allocUnsafe(WINDOW_BYTES)]
+  return buffers
+}
+
 export interface SearchResult {
   /** Where the next batch begins. */
   readonly found: number | undefined
@@ -114,12 +124,12 @@ export function findNextBatch(
   bounds: OffsetBounds,
   budget: SearchBudget,
 ): SearchResult {
-  const window = Buffer.allocUnsafe(WINDOW_BYTES)
-  const scratch = Buffer.allocUnsafe(WINDOW_BYTES)
+  const [window, scratch] = searchBuffers()
+  let windowBytes = FIRST_WINDOW_BYTES
   const overlap = RECORD_BATCH_OVERHEAD - 1
   let start = from
   while (end - start >= LEGACY_HEADER_V0_BYTES + LEGACY_LENGTHS_BYTES) {
-    const length = file.read(window, 0, Math.min(WINDOW_BYTES, end - start), start)
+    const length = file.read(window, 0, Math.min(windowBytes, end - start), start)
     const bytes = window.subarray(0, length)
     const isLast = start + length >= end || length === 0
     const stop = isLast
@@ -138,6 +148,7 @@ export function findNextBatch(
     }
     if (isLast) break
     start += stop
+    windowBytes = Math.min(WINDOW_BYTES, windowBytes * 4)
   }
   return { found: undefined, searchedTo: end }
 }
