@@ -35,7 +35,7 @@ export function int64(value: unknown): bigint {
 }
 
 /** The class path of the oracle; fetches Kafka and compiles it where that has not been done. */
-async function classPath(): Promise<string> {
+export async function classPath(): Promise<string> {
   const { stdout } = await promisify(execFile)('bash', [SETUP])
   return stdout.trim()
 }
@@ -65,8 +65,9 @@ export class KafkaOracle {
     })
   }
 
-  static async start(): Promise<KafkaOracle> {
-    const args = ['-Xmx512m', '-XX:TieredStopAtLevel=1', '-cp', await classPath(), 'KafkaOracle']
+  /** @param program another one of test/interop/oracle that speaks the same way, such as `KafkaClients` */
+  static async start(program = 'KafkaOracle'): Promise<KafkaOracle> {
+    const args = ['-Xmx512m', '-XX:TieredStopAtLevel=1', '-cp', await classPath(), program]
     const process = spawn('java', args)
     await once(process, 'spawn') // rejects where there is no java
     return new KafkaOracle(process)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches Apache Kafka's jars with Maven, compiles the oracle, and prints the class path to start it with on stdout.
+# Fetches Apache Kafka's jars with Maven, compiles the programs here, and prints the class path to start them with on stdout.
 # What is there already is kept, so a second call takes a moment and needs no network.
 #
 #   setup.sh [DIR]     DIR: where it all goes; default $KAFKATS_ORACLE_DIR, else ~/.cache/kafkats-oracle
@@ -21,7 +21,8 @@ need java 'a JDK 17 or newer'
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 
-libs=$dir/libs-$version
+# Folders are named after what they were made of, so an older or newer checkout never runs the wrong one.
+libs=$dir/libs-$version-$(cksum <"$here/pom.xml" | cut -d' ' -f1)
 if [ ! -e "$libs/.complete" ]; then
   need mvn 'Apache Maven 3.6 or newer, to fetch the jars'
   for attempt in 1 2 3; do
@@ -36,13 +37,12 @@ if [ ! -e "$libs/.complete" ]; then
   [ -e "$libs/.complete" ] || { echo 'setup.sh: Maven could not fetch the jars' >&2; exit 1; }
 fi
 
-# The folder of classes is named after the source, so an older or newer checkout never runs the wrong ones.
-sum=$(cksum <"$here/KafkaOracle.java" | tr -s ' ' '-')
+sum=$(cat "$here"/*.java | cksum | tr -s ' ' '-')
 classes=$dir/classes-$version-$sum
 if [ ! -e "$classes/KafkaOracle.class" ]; then
   fresh=$(mktemp -d "$dir/classes.XXXXXX")
   trap 'rm -rf "$fresh"' EXIT
-  javac -nowarn -proc:none -cp "$libs/*" -d "$fresh" "$here/KafkaOracle.java" 2>&1 \
+  javac -nowarn -proc:none -cp "$libs/*" -d "$fresh" "$here"/*.java 2>&1 \
     | { grep -v '^Note:' || true; } >&2
   # Where two calls compile at once, either result will do.
   [ -d "$classes" ] || mv "$fresh" "$classes"
