@@ -70,13 +70,13 @@ export function runMend(target: MendTarget, options: MendOptions, work: MendWork
   const changes = overlay
     .changes()
     .filter((change) => isReported(target, change) && work.concerns?.(change) !== false)
+  // Asked of the overlay while what it lies over is as it was.
+  const after = folderState(overlay, target.dir, logStartOffset)
   let backup: string | undefined
   if (!dryRun && changes.length > 0) {
     const why = reasons(target, findings, work.command)
     backup = act(target, options, work, changes, why)
   }
-  // After the work both are the same, and the overlay is what it was done to.
-  const after = folderState(overlay, target.dir, logStartOffset)
   return {
     partition: target.shown,
     logStartOffset: after.logStartOffset,

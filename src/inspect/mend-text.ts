@@ -55,7 +55,9 @@ function closingLine({
   if (filesChanged.length === 0)
     return dryRun === true ? 'Nothing would change.' : 'Nothing had to change.'
   if (dryRun === true) {
-    return `Nothing was touched. ${bytesRemoved} bytes of the log would be taken away.`
+    return bytesRemoved === 0
+      ? 'Nothing was touched.'
+      : `Nothing was touched. ${bytesRemoved} bytes of the log would be taken away.`
   }
   return backup === null ? undefined : `What was taken away is kept in ${backup}`
 }

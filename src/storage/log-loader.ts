@@ -193,7 +193,8 @@ export class LogLoader {
         if (!(error instanceof OffsetOverflowError) || error.file === undefined) throw error
         const { segments, context, producerState } = this.#params
         const segment = segments.all.find(({ logPath }) => logPath === error.file) ?? this.#loading
-        if (segment?.logPath !== error.file) throw error
+        // A wrong offset in the middle of a segment is damage, and splitting would spread it: Kafka gives up here, too.
+        if (segment?.logPath !== error.file || !segment.hasOverflow()) throw error
         const path = segment.logPath
         const created = splitOverflowedSegment(context, segments, segment, producerState)
         this.#report(
