@@ -3,7 +3,7 @@
  * command is shown before its output, and nothing is left behind. Ends with status 1 where a command does not end as
  * it should.
  */
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,6 +13,8 @@ import { runCli } from '../src/cli/run-cli.ts'
 interface Step {
   /** What is to be seen. */
   readonly text?: string
+  /** Folders that are copied first, as `cp -r` does. */
+  readonly copy?: readonly [from: string, to: string]
   /** The words behind `kafkats`. */
   readonly argv: readonly string[]
   /** File that stdout goes to, instead of the terminal. */
@@ -84,6 +86,13 @@ const TOUR: readonly Step[] = [
     status: 3,
   },
   {
+    text: 'Mended in a copy, as a broker does when it starts; what is cut is kept.',
+    copy: ['fixtures/damaged/flip-mid-segment/before/ledger-0', 'data/ledger-0'],
+    // The records are of that day: seen from today, their producers would have expired.
+    argv: ['recover', 'data/ledger-0', '--now', '2026-01-01T00:00:00Z'],
+  },
+  { argv: ['verify', 'data/ledger-0'] },
+  {
     text: 'How fast this machine appends what a broker gets from a producer.',
     argv: ['bench', 'write', '--from', 'batches', '--compression', 'none,zstd', '--size', '32MiB'],
   },
@@ -130,8 +139,12 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`)
 }
 
-async function show({ text, argv, into, status = 0 }: Step): Promise<boolean> {
+async function show({ text, copy, argv, into, status = 0 }: Step): Promise<boolean> {
   if (text !== undefined) say(`\n${paint('cyan', `# ${text}`, color)}`)
+  if (copy !== undefined) {
+    say(`\n${prompt(shown(['cp', '-r', ...copy]))}`)
+    cpSync(...copy, { recursive: true })
+  }
   say(`\n${prompt(shown(['kafkats', ...argv]) + (into === undefined ? '' : ` > ${into}`))}`)
   const chunks: Uint8Array[] = []
   const release = into === undefined ? undefined : catchStdout(chunks)

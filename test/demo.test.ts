@@ -25,7 +25,7 @@ it('the demo goes through, shows every command before its output, and leaves not
   expect(child.exitCode).toBe(0)
   expect(stdout).toMatch(/\$ kafkats read data\/fruits-0\n0 {2}2026-01-01T12:00:00\.000Z {2}apple/)
   expect(stdout).toMatch(/\$ kafkats verify data\/copy-0 .*\n3 partitions, .*\nSound\n/)
-  for (const command of ['append', 'read', 'dump-index', 'segments', 'verify', 'bench write']) {
+  for (const command of ['append', 'read', 'dump-index', 'segments', 'recover', 'bench write']) {
     expect(stdout).toContain(`$ kafkats ${command} `)
   }
   expect(readdirSync(tmp).filter((name) => name.startsWith('kafkats'))).toEqual([])
