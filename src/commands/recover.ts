@@ -18,19 +18,17 @@ type Result = MendResult | SalvageResult | { readonly partition: string; readonl
 export default class Recover extends BaseCommand<Result | readonly Result[]> {
   static override enableJsonFlag = true
   static override summary = 'Mend a partition as a broker does when it starts after a crash.'
-  static override description = `Checks every batch from the recovery point on, cuts the log where it is no longer
-sound, drops what follows, finishes or undoes an interrupted compaction, and
-rebuilds indexes, leader epochs and producer snapshots. The outcome is, byte for
-byte, what Kafka 4.1 makes of the folder.
+  static override description = `Checks every batch from the recovery point on, cuts the log where it is no longer sound, \
+drops what follows, finishes or undoes an interrupted compaction, and rebuilds indexes, leader \
+epochs and producer snapshots. The outcome is, byte for byte, what Kafka 4.1 makes of the folder.
 
-A broker cuts at the first damaged batch, and everything behind it goes, sound
-or not. --dry-run shows what that would be. What is cut off is kept, in a folder
-kafkats-cut-TIME inside the partition folder, with a manifest.json that says
-where each byte was.
+A broker cuts at the first damaged batch, and everything behind it goes, sound or not; --dry-run \
+shows what that would be. What is cut off is kept in a folder kafkats-cut-TIME inside the \
+partition folder, with a manifest.json that says where each byte was.
 
-Where a broker could not load the folder nothing is changed, and the exit status
-is 3. --salvage FOLDER copies every sound batch, before and behind the damage,
-to a new partition in FOLDER, and says what is missing. The source is only read.`
+Where a broker could not load the folder nothing is changed, and the exit status is 3. --salvage \
+FOLDER copies every sound batch, before and behind the damage, to a new partition in FOLDER, and \
+says what is missing. The source is only read.`
   static override examples = [
     {
       description: 'What recovery would cut, and why.',
@@ -40,12 +38,12 @@ to a new partition in FOLDER, and says what is missing. The source is only read.
     {
       description: 'Mend a copy of a partition whose end was torn by a crash.',
       command:
-        'mkdir -p /tmp/kafkats-example && cp -r fixtures/damaged/torn-tail/before/ledger-0 /tmp/kafkats-example && <%= config.bin %> recover /tmp/kafkats-example/ledger-0',
+        'mkdir -p /tmp/kafkats-recover && cp -r fixtures/damaged/torn-tail/before/ledger-0 /tmp/kafkats-recover && <%= config.bin %> recover /tmp/kafkats-recover/ledger-0',
     },
     {
       description: 'Keep all that can still be read.',
       command:
-        '<%= config.bin %> recover fixtures/damaged/flip-mid-segment/before/ledger-0 --salvage /tmp/kafkats-salvaged',
+        '<%= config.bin %> recover fixtures/damaged/flip-mid-segment/before/ledger-0 --salvage "$(mktemp -d)"',
     },
   ]
   static override args = {

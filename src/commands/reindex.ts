@@ -32,7 +32,7 @@ denser one though nothing is wrong with it. Give the topic's settings with --con
     {
       description: 'Rebuild the indexes of a copy that has lost them.',
       command:
-        'mkdir -p /tmp/kafkats-example && cp -r fixtures/damaged/no-indexes/before/ledger-0 /tmp/kafkats-example && <%= config.bin %> reindex /tmp/kafkats-example/ledger-0 --config index.interval.bytes=512',
+        'mkdir -p /tmp/kafkats-reindex && cp -r fixtures/damaged/no-indexes/before/ledger-0 /tmp/kafkats-reindex && <%= config.bin %> reindex /tmp/kafkats-reindex/ledger-0 --config index.interval.bytes=512',
     },
   ]
   static override args = {

@@ -35,12 +35,12 @@ a broker would.`
     {
       description: 'Cut a copy back to the end of leader epoch 2.',
       command:
-        'mkdir -p /tmp/kafkats-example && cp -r fixtures/broker-4.1.0/payments-0 /tmp/kafkats-example && <%= config.bin %> truncate /tmp/kafkats-example/payments-0 --to-epoch 2',
+        'mkdir -p /tmp/kafkats-truncate && cp -r fixtures/broker-4.1.0/payments-0 /tmp/kafkats-truncate && <%= config.bin %> truncate /tmp/kafkats-truncate/payments-0 --to-epoch 2',
     },
     {
       description: 'Drop the oldest segments, as JSON.',
       command:
-        'mkdir -p /tmp/kafkats-example && cp -r fixtures/broker-4.1.0/orders-none-0 /tmp/kafkats-example && <%= config.bin %> truncate /tmp/kafkats-example/orders-none-0 --before-offset 1000 --json',
+        'mkdir -p /tmp/kafkats-truncate && cp -r fixtures/broker-4.1.0/orders-none-0 /tmp/kafkats-truncate && <%= config.bin %> truncate /tmp/kafkats-truncate/orders-none-0 --before-offset 1000 --json',
     },
   ]
   static override args = {
