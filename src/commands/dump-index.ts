@@ -42,6 +42,7 @@ export default class DumpIndex extends BaseCommand {
     path: Args.string({
       description: 'A folder, a file of a segment, or FOLDER/BASE-OFFSET; more may follow.',
       required: true,
+      ignoreStdin: true,
     }),
   }
   static override strict = false

@@ -52,6 +52,7 @@ export default class Dump extends BaseCommand {
     file: Args.string({
       description: 'A file of a partition folder, or a folder; more may follow.',
       required: true,
+      ignoreStdin: true,
     }),
   }
   static override strict = false

@@ -18,8 +18,8 @@ export default class Segments extends BaseCommand<
 > {
   static override summary = 'A row for each segment: offsets, records, bytes, times, codecs.'
   static override description = `Reads the headers of all batches and counts index entries, without the room that a
-running broker has preallocated: below each other those of the offset, the time and the transaction
-index. The ratio of a codec is uncompressed by compressed size of the first
+running broker has preallocated: those of the offset, the time and the transaction
+index beside each other. The ratio of a codec is uncompressed by compressed size of the first
 32 MiB that a segment has of it. Changes nothing.
 
 PATH is a partition folder, a file of a segment, or a data root. With more than
@@ -40,6 +40,7 @@ one partition --json gives a list with "partition" and "segments" in each item.`
     path: Args.string({
       description: 'Partition folder, file of a segment or data root; several may be given.',
       required: true,
+      ignoreStdin: true,
     }),
   }
 
@@ -91,7 +92,7 @@ one partition --json gives a list with "partition" and "segments" in each item.`
 
 const DIGITS_TO_SECOND = 19
 
-/** Two or three lines a segment, so that a row fits 80 columns whatever its numbers. */
+/** Two lines a segment, so that a row fits 80 columns. */
 function segmentsText({ partition, segments }: PartitionSegments, named: boolean): string {
   const table = renderTable({
     head: ['first\nlast', 'records\nbatches', 'bytes', 'first time\nlast time', 'codec', 'index'],
@@ -102,7 +103,7 @@ function segmentsText({ partition, segments }: PartitionSegments, named: boolean
       formatBytes(segment.size),
       [segment.firstTimestamp, segment.lastTimestamp].map(timeText).join('\n'),
       Object.entries(segment.compression).map(codecText).join('\n'),
-      [segment.indexEntries, segment.timeIndexEntries, segment.txnIndexEntries].join('\n'),
+      [segment.indexEntries, segment.timeIndexEntries, segment.txnIndexEntries].join(' '),
     ]),
   })
   return named ? `${partition}\n${table}\n` : `${table}\n`

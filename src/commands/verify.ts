@@ -46,6 +46,7 @@ them all.`
     path: Args.string({
       description: 'Partition folder, file or data root; several may be given.',
       required: true,
+      ignoreStdin: true,
     }),
   }
   static override flags = {

@@ -121,7 +121,7 @@ export class BatchBuilder {
 
   /** Size before compression with one more record. */
   sizeWith(timestamp: bigint, record: RecordInput): number {
-    const delta = timestamp - (this.#baseTimestamp ?? timestamp)
+    const delta = BigInt.asIntN(64, timestamp - (this.#baseTimestamp ?? timestamp))
     return this.#length + sizeOfRecord(this.#count, delta, record)
   }
 
@@ -147,7 +147,7 @@ export class BatchBuilder {
       throw new InvalidArgumentError(`offset ${offset} does not fit a batch at ${this.#baseOffset}`)
     }
     const baseTimestamp = (this.#baseTimestamp ??= timestamp)
-    const timestampDelta = timestamp - baseTimestamp
+    const timestampDelta = BigInt.asIntN(64, timestamp - baseTimestamp) // wraps, and back when it is read
     const size = sizeOfRecord(offsetDelta, timestampDelta, record)
     this.#reserve(size)
     this.#length = encodeRecord(this.#buffer, this.#length, offsetDelta, timestampDelta, record)

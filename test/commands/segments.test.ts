@@ -61,18 +61,15 @@ describe('segments', () => {
   it('prints a table of at most 80 columns', async () => {
     const { stdout } = await runCommand(Segments, [join(FIXTURES, 'broker-4.1.0/orders-gzip-0')])
     expect(stdout).toMatchInlineSnapshot(`
-      "first  records     bytes  first time           codec       index
+      "first  records     bytes  first time           codec         index
        last  batches            last time
-      ─────  ───────  ────────  ───────────────────  ──────────  ─────
-          0      850  62.3 KiB  2026-01-01 00:00:00  gzip 1.93x     33
-        849       34            2026-01-01 00:03:32                 33
-                                                                     0
-        850      875  63.7 KiB  2026-01-01 00:03:32  gzip 1.94x     34
-       1724       35            2026-01-01 00:07:11                 34
-                                                                     0
-       1725      275  20.0 KiB  2026-01-01 00:07:11  gzip 1.95x     10
-       1999       11            2026-01-01 00:08:19                 10
-                                                                     0
+      ─────  ───────  ────────  ───────────────────  ──────────  ───────
+          0      850  62.3 KiB  2026-01-01 00:00:00  gzip 1.93x  33 33 0
+        849       34            2026-01-01 00:03:32
+        850      875  63.7 KiB  2026-01-01 00:03:32  gzip 1.94x  34 34 0
+       1724       35            2026-01-01 00:07:11
+       1725      275  20.0 KiB  2026-01-01 00:07:11  gzip 1.95x  10 10 0
+       1999       11            2026-01-01 00:08:19
       "
     `)
     for (const { folder } of PARTITIONS) {

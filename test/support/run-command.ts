@@ -26,7 +26,7 @@ let loaded: Promise<Config> | undefined
 /** Like `Config.load` once, for it reads the disk; commands are given as classes, so none are looked for. */
 function config(): Promise<Config> {
   settings.enableAutoTranspile = false
-  loaded ??= Config.load(loadOptions({ commands: './src/commands' }))
+  loaded ??= Config.load(loadOptions({ commands: './test/support/no-commands' }))
   return loaded
 }
 
