@@ -1,57 +1,89 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { CorruptBatchError } from '../../src/errors.ts'
 import { BatchBuilder } from '../../src/records/batch-builder.ts'
 import { BatchScanner } from '../../src/storage/batch-scanner.ts'
-import { diskFileSystem } from '../../src/storage/file-system.ts'
-import { Log } from '../../src/storage/log.ts'
-import { temporaryFolder } from '../support/temporary-folder.ts'
-
-const MiB = 1024 * 1024
+import type { OpenFile } from '../../src/storage/file-system.ts'
+import { FaultFileSystem } from '../support/fault-file-system.ts'
 
 function batchOf(baseOffset: bigint, valueBytes: number): Buffer {
   const builder = new BatchBuilder({ baseOffset })
-  builder.append(1767225600000n, {
-    key: null,
-    value: Buffer.alloc(valueBytes, baseOffset.toString()),
-  })
-  const batch = builder.build()
-  if (batch === undefined) throw new Error('no batch')
-  return batch
+  builder.append(1n, { key: null, value: Buffer.alloc(valueBytes, 7) })
+  return builder.build() ?? Buffer.alloc(0)
 }
 
-/** Sizes that lie across the end of the read buffer, are hopped over, and are larger than the buffer. */
-it.each([
-  ['small', 300 * 1024, 12],
-  ['hopped over', 100 * 1024, 40],
-  ['of many to a window', 15_000, 300],
-  ['larger than the window', 3 * MiB, 3],
-])('keeps the header of a batch good while its checksum is computed: %s', (_, size, count) => {
-  const path = join(temporaryFolder(), '00000000000000000000.log')
-  const batches = Array.from({ length: count }, (_batch, i) => batchOf(BigInt(i), size))
-  writeFileSync(path, Buffer.concat(batches))
-  const file = diskFileSystem.open(path, 'read')
-  const scanner = new BatchScanner(file, { read: 'headers' })
-  const offsets: bigint[] = []
+function fileOf(...parts: readonly Buffer[]): OpenFile {
+  const file = new FaultFileSystem().open('/00000000000000000000.log', 'create')
+  file.write(Buffer.concat(parts), 0)
+  return file
+}
+
+function offsets(scanner: BatchScanner): bigint[] {
+  const found: bigint[] = []
   for (let batch = scanner.next(); batch !== undefined; batch = scanner.next()) {
-    expect(scanner.computeCrc(batch)).toBe(batch.crc)
-    const whole = scanner.whole(batch)
-    expect(whole.isValid()).toBe(true)
-    expect(whole.baseOffset).toBe(batch.baseOffset)
-    offsets.push(batch.baseOffset)
+    found.push(batch.baseOffset)
   }
-  scanner.close()
-  file.close()
-  expect(offsets).toEqual(batches.map((_batch, i) => BigInt(i)))
+  return found
+}
+
+const [first, second] = [batchOf(0n, 10), batchOf(1n, 20)]
+
+describe('the walk ends silently', () => {
+  test.each([
+    ['at the end of an empty file', [], [], 0],
+    ['behind the last batch', [first, second], [0n, 1n], first.length + second.length],
+    ['where 17 bytes are left, a header of nothing', [first, Buffer.alloc(17)], [0n], first.length],
+    [
+      'where the last batch is cut',
+      [first, second.subarray(0, second.length - 1)],
+      [0n],
+      first.length,
+    ],
+  ] as const)('%s', (_where, parts, expected, end) => {
+    for (const read of ['whole', 'headers'] as const) {
+      const scanner = new BatchScanner(fileOf(...parts), { read })
+      expect(offsets(scanner)).toEqual(expected)
+      expect(scanner.position).toBe(end)
+      scanner.close()
+    }
+  })
+
+  test('at the end it was given, and it begins where it was told', () => {
+    const file = fileOf(first, second, batchOf(2n, 5))
+    const range = { start: first.length, end: first.length + second.length }
+    expect(offsets(new BatchScanner(file, { ...range, read: 'whole' }))).toEqual([1n])
+    const scanner = new BatchScanner(file, { read: 'headers' })
+    expect(offsets(scanner)).toHaveLength(3)
+    scanner.seek(first.length)
+    expect(offsets(scanner)).toEqual([1n, 2n])
+  })
 })
 
-it('recovery keeps all of a sound log that is larger than the read buffer', () => {
-  const dir = join(temporaryFolder(), 'orders-0')
-  const log = Log.open(dir)
-  for (let i = 0; i < 300; i++) log.appendAsLeader(batchOf(0n, 15_000))
-  log.abandon()
-  const recovered = Log.open(dir)
-  expect(recovered.logEndOffset).toBe(300n)
-  expect(recovered.loadFindings.filter(({ bytes = 0 }) => bytes > 0)).toEqual([])
-  recovered.close()
+test('a size that no batch has is an error with its place', () => {
+  const broken = Buffer.from(second)
+  broken.writeInt32BE(13, 8)
+  const scanner = new BatchScanner(fileOf(first, broken), { read: 'headers', name: 'x.log' })
+  scanner.next()
+  try {
+    scanner.next()
+    expect.unreachable()
+  } catch (error) {
+    expect(error).toBeInstanceOf(CorruptBatchError)
+    expect(error).toMatchObject({ file: 'x.log', position: first.length, offset: 1n })
+  }
+})
+
+test('batches larger than the window are read whole, hopped over, and summed in pieces', () => {
+  const large = [batchOf(0n, 3_000_000), batchOf(1n, 100), batchOf(2n, 1_200_000), batchOf(3n, 9)]
+  const file = fileOf(...large)
+  const whole = new BatchScanner(file, { read: 'whole' })
+  for (const expected of large) expect(whole.next()?.buffer.equals(expected)).toBe(true)
+  const headers = new BatchScanner(file, { read: 'headers' })
+  for (const expected of large) {
+    const batch = headers.next()
+    if (batch === undefined) throw new Error('a batch is missing')
+    expect(batch.sizeInBytes).toBe(expected.length)
+    expect(headers.computeCrc(batch)).toBe(batch.crc)
+    expect(headers.whole(batch).buffer.equals(expected)).toBe(true)
+  }
+  expect(headers.next()).toBeUndefined()
 })
