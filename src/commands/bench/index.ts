@@ -8,14 +8,16 @@ import { diskFileSystem } from '../../storage/file-system.ts'
 const MAX_RESULT_BYTES = 16 * 1024 * 1024
 
 export default class Bench extends BaseCommand<readonly BenchComparison[]> {
-  static override summary = 'Compare two runs of a benchmark.'
-  static override description = `Sets what "bench write", "bench read" or "bench verify" printed with --json side
-by side: the runs that both files have, told by their flags. Believe ratios
-rather than small differences; on a busy machine 15 % is nothing.`
+  static override summary = 'Measure the engine on this machine, or compare two runs.'
+  static override description = `"bench write", "bench read" and "bench verify" measure. With --compare this
+sets what they printed with --json side by side: the runs that both files have,
+told by their flags. Believe ratios rather than small differences; on a busy
+machine 15 % is nothing.`
   static override examples = [
     {
-      description: 'Before and after a change.',
-      command: '<%= config.bin %> bench --compare before.json after.json',
+      description: 'Two runs of the same, which should differ little.',
+      command:
+        '<%= config.bin %> bench write --size 16MiB --json > /tmp/a.json; <%= config.bin %> bench write --size 16MiB --json > /tmp/b.json; <%= config.bin %> bench --compare /tmp/a.json /tmp/b.json',
     },
     {
       description: 'Where such a file comes from.',
