@@ -9,9 +9,9 @@ const MAX_RESULT_BYTES = 16 * 1024 * 1024
 
 export default class Bench extends BaseCommand<readonly BenchComparison[]> {
   static override summary = 'Measure the engine on this machine, or compare two runs.'
-  static override description = `"bench write", "bench read" and "bench verify" measure. With --compare this
-sets what they printed with --json side by side: the runs that both files have,
-told by their flags. Believe ratios rather than small differences; on a busy
+  static override description = `"bench write", "bench read" and "bench verify" measure. With --compare this \
+sets what they printed with --json side by side: the runs that both files have, \
+told by their flags. Believe ratios rather than small differences; on a busy \
 machine 15 % is nothing.`
   static override examples = [
     {

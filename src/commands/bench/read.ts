@@ -5,12 +5,12 @@ import { runBenches, type BenchResult } from '../../inspect/bench-run.ts'
 
 export default class BenchRead extends BaseCommand<BenchResult | BenchResult[]> {
   static override summary = 'Measure how fast records are read and decoded.'
-  static override description = `Writes a partition into a temporary folder, closes it, and reads all of it: each
-batch is decompressed and each of its records decoded, key, value and headers.
+  static override description = `Writes a partition into a temporary folder, closes it, and reads all of it: each \
+batch is decompressed and each of its records decoded, key, value and headers. \
 Checksums are not checked; "bench verify" measures that.
 
-The log was just written, so it is read from the page cache. A warm-up goes
-first; then the whole log is read again and again for a second at least. Several
+The log was just written, so it is read from the page cache. A warm-up goes \
+first; then the whole log is read again and again for a second at least. Several \
 codecs with commas are measured in turn; with --json they are an array.`
   static override examples = [
     { description: 'Plain batches.', command: '<%= config.bin %> bench read --size 64MiB' },

@@ -5,12 +5,12 @@ import { runBenches, type BenchResult } from '../../inspect/bench-run.ts'
 
 export default class BenchVerify extends BaseCommand<BenchResult | BenchResult[]> {
   static override summary = 'Measure how fast the checksums of a log are checked.'
-  static override description = `Writes a partition into a temporary folder, closes it, and walks its batches,
-computing the checksum of each over the bytes as they stand in the file. Nothing
+  static override description = `Writes a partition into a temporary folder, closes it, and walks its batches, \
+computing the checksum of each over the bytes as they stand in the file. Nothing \
 is decompressed.
 
-The log was just written, so it is read from the page cache. A warm-up goes
-first; then the whole log is read again and again for a second at least. Several
+The log was just written, so it is read from the page cache. A warm-up goes \
+first; then the whole log is read again and again for a second at least. Several \
 codecs with commas are measured in turn; with --json they are an array.`
   static override examples = [
     { description: 'Batches of 16 KiB.', command: '<%= config.bin %> bench verify --size 64MiB' },

@@ -6,17 +6,17 @@ import { FSYNC_MODES, runBenches, SOURCES, type BenchResult } from '../../inspec
 
 export default class BenchWrite extends BaseCommand<BenchResult | BenchResult[]> {
   static override summary = 'Measure how fast batches are appended.'
-  static override description = `Appends to a partition in a temporary folder, as a leader does, with every check.
---from records encodes (and compresses) each batch from its records; --from
+  static override description = `Appends to a partition in a temporary folder, as a leader does, with every check. \
+--from records encodes (and compresses) each batch from its records; --from \
 batches appends ready batches, which is what a broker does with a producer's.
 
-A warm-up goes first and is not counted. The time a batch takes is from its
-records, or its bytes, to the end of the append, with the fsync where there is
-one. Without fsync the time leaves out the final flush and close; --fsync end
+A warm-up goes first and is not counted. The time a batch takes is from its \
+records, or its bytes, to the end of the append, with the fsync where there is \
+one. Without fsync the time leaves out the final flush and close; --fsync end \
 counts one flush at the end, --fsync batch one after each append.
 
-Several values with commas (--fsync never,batch) are measured one after the
-other and shown side by side; with --json they are an array. The temporary
+Several values with commas (--fsync never,batch) are measured one after the \
+other and shown side by side; with --json they are an array. The temporary \
 folder is where TMPDIR says; --dir measures another disk.`
   static override examples = [
     { description: 'The engine alone.', command: '<%= config.bin %> bench write --size 64MiB' },
