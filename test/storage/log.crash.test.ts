@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { StorageIoError } from '../../src/errors.ts'
-import { checkRecovery, CrashSession } from '../support/crash-session.ts'
+import { checkRecovery, CrashSession, openAfterCrash } from '../support/crash-session.ts'
 import { FaultFileSystem, type PowerLoss } from '../support/fault-file-system.ts'
 
 /**
@@ -64,6 +64,28 @@ test(
     expect(checks).toBeGreaterThan(100)
   },
 )
+
+test('the power goes again while the log is being recovered', { timeout: 1_200_000 }, () => {
+  const fs = new FaultFileSystem()
+  const session = new CrashSession(fs, SEED)
+  let checks = 0
+  fs.onOperation = (_operation, n) => {
+    if (n % (ALL ? 17 : 83) !== 0) return
+    const found = fs.powerLoss({ data: 'subset', names: 'all', seed: n })
+    found.onOperation = (operation, m, path) => {
+      for (const data of ['all', 'none', 'subset'] as const) {
+        const again = found.powerLoss({ data, names: 'prefix', seed: n + m })
+        at(`recovery after operation ${n} cut before ${m} (${operation} ${path}), ${data}`, () => {
+          checkRecovery(again, session.expectation)
+        })
+        checks++
+      }
+    }
+    openAfterCrash(found).close()
+  }
+  session.run(CALLS)
+  expect(checks).toBeGreaterThan(100)
+})
 
 /** Runs the session until an operation fails, and gives it up as a program does. */
 function runUntilFailure(isFailing: (n: number) => boolean): {
