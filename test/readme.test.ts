@@ -58,11 +58,17 @@ it('names every command there is, and says of no other that it is there', () => 
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
   const [there = '', missing = ''] = readme.split('## What is not there yet')
   const names = readdirSync(join(ROOT, 'src/commands')).map((name) => name.replace(/\.ts$/, ''))
-  expect(names.filter((name) => !there.includes(`\`${name}`))).toEqual([])
+  expect(
+    names.filter((name) => !there.includes(`\`${name}`)),
+    'commands that the README does not name yet',
+  ).toEqual([])
   const notThere = [...missing.matchAll(/`([a-z][a-z-]+)`/g)].map(([, name = '']) => name)
   expect(notThere.length).toBeGreaterThan(3)
   // dump is named there for what it does not do
-  expect(names.filter((name) => notThere.includes(name))).toEqual(['dump'])
+  expect(
+    names.filter((name) => notThere.includes(name)),
+    'commands that "What is not there yet" of the README still lists',
+  ).toEqual(['dump'])
 })
 
 it('every link between our pages leads somewhere', () => {
