@@ -3,8 +3,9 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { PartitionLockedError } from '../errors.ts'
 import { CLEAN_SHUTDOWN_NAME, ROOT_LOCK_NAME } from './data-root.ts'
-import type { FileSystem } from './file-system.ts'
+import type { FileSystem, OpenFile } from './file-system.ts'
 import { PARTITION_LOCK_NAME } from './partition-lock.ts'
+import { tryPosixLock } from './posix-lock.ts'
 
 const MAX_LOCK_BYTES = 4096
 
@@ -14,6 +15,8 @@ export interface LockProbe {
   readonly locks: () => string | undefined
   /** The inode of a file. */
   readonly inode: (path: string) => bigint
+  /** Takes an OS lock on an open file, see {@link tryPosixLock}. */
+  readonly lock: (fd: number) => 'acquired' | 'held' | 'unavailable'
 }
 
 const SYSTEM: LockProbe = {
@@ -25,6 +28,7 @@ const SYSTEM: LockProbe = {
     }
   },
   inode: (path) => statSync(path, { bigint: true }).ino,
+  lock: tryPosixLock,
 }
 
 /**
@@ -71,7 +75,7 @@ export function ensureNoBroker(
         hint: 'stop the broker first, or work on a copy of the partition',
       })
     case 'unknown':
-      if (options.brokerIsStopped === true) return
+      if (options.brokerIsStopped === true || canLock(fs, file, options.probe ?? SYSTEM)) return
       throw new PartitionLockedError(
         `${file} is there and no ${CLEAN_SHUTDOWN_NAME} beside it: a broker may be running on ${root}`,
         {
@@ -80,6 +84,31 @@ export function ensureNoBroker(
         },
       )
   }
+}
+
+/** Whether the OS lock of a broker can be had, which says that none runs. It is given up again. */
+function canLock(fs: FileSystem, path: string, probe: LockProbe): boolean {
+  const file = fs.open(path, 'read-write')
+  try {
+    return probe.lock(file.fd) === 'acquired'
+  } finally {
+    file.close()
+  }
+}
+
+/**
+ * Takes the OS lock on a data root's `.lock`, which is there, so that no broker starts before the file is closed.
+ * Throws PartitionLockedError where a broker was faster; where the system has no such call the file alone has to do.
+ */
+export function holdRootLock(fs: FileSystem, root: string, probe: LockProbe = SYSTEM): OpenFile {
+  const path = join(root, ROOT_LOCK_NAME)
+  const file = fs.open(path, 'read-write')
+  if (probe.lock(file.fd) !== 'held') return file
+  file.close()
+  throw new PartitionLockedError(`a broker has just started on ${root}`, {
+    file: path,
+    hint: 'stop the broker first, or work on a copy of the partition',
+  })
 }
 
 /** Whether somebody writes to a partition folder right now: a kafkats that lives, or the broker of its data root. */

@@ -1,8 +1,8 @@
 import { basename, join, resolve } from 'node:path'
 import { PartitionLockedError } from '../errors.ts'
-import { ensureNoBroker, type LockProbe } from './data-root-guard.ts'
+import { ensureNoBroker, holdRootLock, type LockProbe } from './data-root-guard.ts'
 import { CLEAN_SHUTDOWN_NAME, dataRootOf, readRootState } from './data-root.ts'
-import { diskFileSystem, replaceFile, type FileSystem } from './file-system.ts'
+import { diskFileSystem, replaceFile, type FileSystem, type OpenFile } from './file-system.ts'
 import type { LogOptions } from './log-options.ts'
 import { Log } from './log.ts'
 import {
@@ -44,7 +44,7 @@ export class PartitionWriter {
       brokerIsStopped: options.brokerIsStopped === true,
       ...(options.lockProbe !== undefined && { probe: options.lockProbe }),
     })
-    const lock = PartitionLock.acquire(fs, root)
+    const lock = RootLock.acquire(fs, root, options.lockProbe)
     let session: RootSession | undefined
     try {
       const state = readRootState(fs, path)
@@ -101,15 +101,42 @@ export class PartitionWriter {
   }
 }
 
+/** The `.lock` of a data root, taken from other writers by its content and from brokers by an OS lock. */
+class RootLock {
+  readonly #lock: PartitionLock
+  readonly #file: OpenFile
+
+  private constructor(lock: PartitionLock, file: OpenFile) {
+    this.#lock = lock
+    this.#file = file
+  }
+
+  static acquire(fs: FileSystem, root: string, probe: LockProbe | undefined): RootLock {
+    const lock = PartitionLock.acquire(fs, root)
+    try {
+      return new RootLock(lock, holdRootLock(fs, root, probe))
+    } catch (error) {
+      // A broker that was faster has this file for its lock now, so it stays.
+      if (!(error instanceof PartitionLockedError)) lock.release()
+      throw error
+    }
+  }
+
+  release(): void {
+    this.#lock.release()
+    this.#file.close()
+  }
+}
+
 /** A data root while a partition in it is being written. The clean marker is taken away when it begins. */
 class RootSession {
   readonly #fs: FileSystem
   readonly dir: string
-  readonly lock: PartitionLock
+  readonly lock: RootLock
   /** What stood in the clean marker; undefined where there was none. */
   readonly #marker: Buffer | undefined
 
-  constructor(fs: FileSystem, dir: string, lock: PartitionLock) {
+  constructor(fs: FileSystem, dir: string, lock: RootLock) {
     this.#fs = fs
     this.dir = dir
     this.lock = lock

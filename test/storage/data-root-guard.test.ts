@@ -14,7 +14,7 @@ import { temporaryFolder } from '../support/temporary-folder.ts'
 
 function probe(locks: (inode: bigint) => string | undefined): LockProbe {
   const inode = (path: string): bigint => statSync(path, { bigint: true }).ino
-  return { inode, locks: () => locks(inode(lockPath)) }
+  return { inode, locks: () => locks(inode(lockPath)), lock: () => 'unavailable' }
 }
 
 let lockPath = ''
