@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { StorageIoError } from '../../src/errors.ts'
+import { BatchBuilder } from '../../src/records/batch-builder.ts'
 import { checkRecovery, CrashSession, openAfterCrash } from '../support/crash-session.ts'
 import { FaultFileSystem, type PowerLoss } from '../support/fault-file-system.ts'
 
@@ -85,6 +86,35 @@ test('the power goes again while the log is being recovered', { timeout: 1_200_0
   }
   session.run(CALLS)
   expect(checks).toBeGreaterThan(100)
+})
+
+test('recovery that cuts a segment in the middle leaves no hole, wherever it is cut short itself', () => {
+  const fs = new FaultFileSystem()
+  const log = openAfterCrash(fs)
+  for (let i = 0; i < 40; i++) {
+    const builder = new BatchBuilder()
+    builder.append(1n, { key: null, value: Buffer.alloc(60) })
+    log.appendAsLeader(builder.build() ?? Buffer.alloc(0))
+  }
+  expect(log.segments.length).toBeGreaterThan(2)
+  const damaged = fs.processDeath()
+  const file = damaged.open(log.segments[0]?.logPath ?? '', 'read-write')
+  file.write(Buffer.from([1, 2, 3]), file.size() - 3)
+  file.sync()
+  file.close()
+  let moments = 0
+  damaged.onOperation = () => {
+    moments++
+    for (const data of ['all', 'none'] as const) {
+      const found = openAfterCrash(damaged.powerLoss({ data, names: 'prefix', seed: moments }))
+      let next = 0n
+      for (const batch of found.batches()) expect(batch.baseOffset).toBe(next++)
+      expect(found.logEndOffset).toBe(next)
+      found.close()
+    }
+  }
+  openAfterCrash(damaged).close()
+  expect(moments).toBeGreaterThan(10)
 })
 
 /** Runs the session until an operation fails, and gives it up as a program does. */
