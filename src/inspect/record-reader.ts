@@ -509,7 +509,9 @@ function checkedRecords(
   maxDecompressedBytes: number | undefined,
 ): Iterable<LogRecord> {
   const options = maxDecompressedBytes === undefined ? {} : { maxDecompressedBytes }
-  if (!(batch instanceof RecordBatch) || batch.count <= MAX_RECORDS_AT_ONCE) {
+  // What is compressed is not decompressed twice, unless its records are too many to hold.
+  const isCheapToRepeat = batch.compressionType === 'none'
+  if (!(batch instanceof RecordBatch) || (!isCheapToRepeat && batch.count <= MAX_RECORDS_AT_ONCE)) {
     return [...batch.records(options)]
   }
   const cursor = batch.cursor(options)
