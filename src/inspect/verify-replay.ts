@@ -258,6 +258,9 @@ export class ProducerReplay {
     if (producer === undefined) {
       return this.#isExact ? 'the log below has no batch of it' : undefined
     }
+    // A producer that expired when an earlier snapshot was loaded begins anew with its next batch, and the epoch of the
+    // coordinator that ended its older transactions is forgotten.
+    if (entry.coordinatorEpoch === -1) producer.coordinatorEpoch = -1
     const fields = this.#isExact
       ? (Object.keys(producer) as (keyof Producer)[])
       : comparableFields(producer, entry, this.#gapEnd)
