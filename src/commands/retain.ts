@@ -3,6 +3,7 @@ import { BaseCommand } from '../cli/base-command.ts'
 import { nowOf } from '../cli/flags.ts'
 import { mendFlags } from '../cli/mend-flags.ts'
 import { parseConfig } from '../cli/parse.ts'
+import { wrap } from '../cli/wrap.ts'
 import { mendTarget } from '../inspect/mend-target.ts'
 import { mendText } from '../inspect/mend-text.ts'
 import { retainPartition, retentionSettings, type RetentionPass } from '../inspect/retain.ts'
@@ -47,7 +48,7 @@ root the new log start is written to log-start-offset-checkpoint.`
     const config = parseConfig(flags.config ?? [])
     const settings = retentionSettings(config)
     const target = mendTarget(diskFileSystem, args.dir)
-    this.print(settingsText(settings, config))
+    this.print(wrap(settingsText(settings, config), this.width))
     const result = retainPartition(target, {
       fs: diskFileSystem,
       config,

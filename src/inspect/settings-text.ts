@@ -5,5 +5,5 @@ export function settingsText(settings: ConfigProperties, given: ConfigProperties
   const texts = Object.entries(settings).map(([name, value]) =>
     given[name] === undefined ? `${name}=${value} (not given)` : `${name}=${value}`,
   )
-  return `Settings: ${texts.join(', ')}\n`
+  return `Settings: ${texts.join(', ')}`
 }

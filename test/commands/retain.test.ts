@@ -169,7 +169,8 @@ describe('wrong usage', () => {
 it('tells people the settings first', async () => {
   const dir = copyFixture(ORDERS)
   const run = await runCommand(Retain, [dir, ...config({ 'retention.bytes': 1e9 }), '--no-backup'])
-  expect(run.stdout.split('\n')[0]).toBe(
-    'Settings: cleanup.policy=delete (not given), retention.ms=-1 (not given), retention.bytes=1000000000',
-  )
+  expect(run.stdout.split('\n').slice(0, 2)).toEqual([
+    'Settings: cleanup.policy=delete (not given), retention.ms=-1 (not given),',
+    'retention.bytes=1000000000',
+  ])
 })
