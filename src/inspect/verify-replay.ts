@@ -45,6 +45,8 @@ export class ProducerReplay {
   readonly #reporter: FindingReporter
   readonly #checkSequences: boolean
   readonly #producers = new Map<bigint, Producer>()
+  /** Producers whose newest batch lost records to compaction. */
+  readonly #loweredTimestamps = new Set<bigint>()
   /** First offsets of open transactions by producer, oldest first. */
   readonly #open = new Map<bigint, bigint>()
   /** All of the log's past is known: from offset 0, or from a snapshot. */
@@ -172,6 +174,10 @@ export class ProducerReplay {
     producer.lastOffset = lastOffset
     producer.offsetDelta = Number(BigInt.asIntN(32, lastOffset - baseOffset))
     producer.timestamp = batch.maxTimestamp
+    // Compaction lowers the largest timestamp of a batch that loses records; older snapshots keep the first one.
+    const isCompacted = batch.count !== Number(lastOffset - baseOffset) + 1
+    if (isCompacted) this.#loweredTimestamps.add(batch.producerId)
+    else this.#loweredTimestamps.delete(batch.producerId)
     if (batch.isTransactional && open < 0n) {
       producer.currentTxnFirstOffset = baseOffset
       this.#open.set(batch.producerId, baseOffset)
@@ -264,7 +270,13 @@ export class ProducerReplay {
     const fields = this.#isExact
       ? (Object.keys(producer) as (keyof Producer)[])
       : comparableFields(producer, entry, this.#gapEnd)
-    const different = fields.filter((field) => producer[field] !== entry[field])
+    const different = fields.filter((field) => {
+      if (field !== 'timestamp') return producer[field] !== entry[field]
+      const mayBeNewer = this.#loweredTimestamps.has(entry.producerId)
+      return mayBeNewer
+        ? entry.timestamp < producer.timestamp
+        : entry.timestamp !== producer.timestamp
+    })
     if (different.length === 0) return undefined
     return different
       .map((field) => `${field} is ${entry[field]}, by the log ${producer[field]}`)
