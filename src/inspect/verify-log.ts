@@ -55,6 +55,8 @@ export interface WalkOptions {
   /** First offset of the following segment; undefined for the last. */
   readonly nextBaseOffset: bigint | undefined
   readonly deep: boolean
+  /** Up to this byte `checkPrefix` found the file sound: checksums and records are not looked at again. */
+  readonly checkedTo?: number
   readonly reporter: FindingReporter
   readonly visitor: LogVisitor
 }
@@ -110,9 +112,11 @@ class LogWalk {
   #lastEpoch = -1
   /** Behind the last sound batch. */
   #expected: bigint | undefined
+  #checkedTo: number
 
   constructor(options: WalkOptions) {
     this.#options = options
+    this.#checkedTo = options.checkedTo ?? 0
     const { file, size, baseOffset } = options
     this.#scanner = new BatchScanner(file, { read: 'headers', end: size })
     this.#budget = searchBudget(size)
@@ -168,7 +172,7 @@ class LogWalk {
     }
     // Both before the checksum is computed: that may move the window under the batch.
     const { crc, place } = batch
-    const computed = this.#scanner.computeCrc(batch)
+    const computed = end <= this.#checkedTo ? crc : this.#scanner.computeCrc(batch)
     if (crc !== computed) {
       const message = `crc differs: stored 0x${hex(crc)}, computed 0x${hex(computed)}`
       this.#budget.bytes -= end - position
@@ -198,7 +202,8 @@ class LogWalk {
   #sound(header: Batch, position: number): void {
     const { deep, file, reporter, visitor } = this.#options
     let batch = header
-    if (deep || (batch.isControl && batch.sizeInBytes <= MAX_CONTROL_BYTES)) {
+    const decode = deep && position >= this.#checkedTo
+    if (decode || (batch.isControl && batch.sizeInBytes <= MAX_CONTROL_BYTES)) {
       if (batch.sizeInBytes <= MAX_CONTROL_BYTES * 128) batch = this.#scanner.whole(batch)
     }
     const v2 = batch instanceof RecordBatch ? batch : undefined
@@ -219,7 +224,7 @@ class LogWalk {
     if (batch.isControl && batch.isComplete) verifyControlBatch(batch, file.path, reporter)
     this.#batches++
     const counted = isWrapper ? Number(lastOffset - baseOffset) + 1 : Math.max(0, batch.count ?? 0)
-    this.#records += deep && batch.isComplete ? verifyRecords(batch, file.path, reporter) : counted
+    this.#records += decode && batch.isComplete ? verifyRecords(batch, file.path, reporter) : counted
     this.#firstOffset ??= baseOffset
     this.#lastOffset = lastOffset
     this.#expected = lastOffset + 1n
@@ -309,6 +314,7 @@ class LogWalk {
   ): boolean {
     const { file, size, visitor, nextBaseOffset } = this.#options
     this.#isDamaged = true
+    this.#checkedTo = 0 // From here on batches may be taken that the check ahead did not see as such.
     if (isAllZero(file, position, size)) {
       this.#say('L1-zero-tail', position, undefined, `${size - position} zero bytes end the file`)
       visitor.lostRange(position, size)

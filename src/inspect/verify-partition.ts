@@ -5,6 +5,7 @@ import type { FileSystem } from '../storage/file-system.ts'
 import { readPartitionMetadata } from '../storage/partition-metadata.ts'
 import type { ProducerSnapshotEntry } from '../storage/producer-snapshot.ts'
 import type { FindingReporter } from './finding.ts'
+import type { SegmentsAhead } from './verify-ahead.ts'
 import { EpochCheck } from './verify-epochs.ts'
 import { listPartition, snapshotPath, type PartitionFiles } from './verify-folder.ts'
 import type { SoundBatch } from './verify-log.ts'
@@ -52,16 +53,17 @@ export interface PartitionReport {
 
 /**
  * Checks a partition folder: the log batch by batch, and everything else against it. Findings come as they are found.
- * Yields the bytes of the log that are done, every 8 MiB and after each segment.
+ * Yields the bytes of the log that are done, every 8 MiB, after each segment, and while `ahead` is behind.
  */
 export function* verifyPartition(
   fileSystem: FileSystem,
   task: PartitionTask,
   reporter: FindingReporter,
+  ahead?: SegmentsAhead,
 ): Generator<number, PartitionReport, void> {
   const files = listPartition(fileSystem, task.dir, reporter)
   const verification = new PartitionVerification(fileSystem, task, files, reporter)
-  const report = yield* verification.run()
+  const report = yield* verification.run(ahead)
   reporter.flush()
   return report
 }
@@ -108,7 +110,7 @@ class PartitionVerification {
     }
   }
 
-  *run(): Generator<number, PartitionReport, void> {
+  *run(ahead: SegmentsAhead | undefined): Generator<number, PartitionReport, void> {
     const { segments } = this.#files
     const { root, deep, onlySegment } = this.#task
     const topicId = this.#readTopicId()
@@ -123,6 +125,8 @@ class PartitionVerification {
     for (const [i, files] of segments.entries()) {
       if (onlySegment !== undefined && files.baseOffset !== onlySegment) continue
       const nextBaseOffset = segments[i + 1]?.baseOffset
+      let checkedTo = ahead?.checkedTo(files.log) ?? 0
+      for (; checkedTo === 'pending'; checkedTo = ahead?.checkedTo(files.log) ?? 0) yield sums.bytes
       this.#gaps = { count: 0, offsets: 0n, first: undefined }
       const walk = verifySegment(
         this.#fileSystem,
@@ -132,6 +136,7 @@ class PartitionVerification {
           expectedOffset: this.#expected,
           wasClosed: root?.wasClosed ?? false,
           deep,
+          checkedTo,
         },
         {
           batch: (sound, file) => this.#batch(sound, file),

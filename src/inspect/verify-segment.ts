@@ -19,6 +19,8 @@ export interface SegmentTask {
   /** The log was closed in order, as the data root says. */
   readonly wasClosed: boolean
   readonly deep: boolean
+  /** Up to this byte `checkPrefix` found the log sound; 0 where it was not asked. */
+  readonly checkedTo: number
 }
 
 /** What one segment amounts to. */
@@ -127,6 +129,7 @@ function* walk(
     expectedOffset: task.expectedOffset,
     nextBaseOffset,
     deep: task.deep,
+    checkedTo: task.checkedTo,
     reporter,
     visitor,
   })

@@ -1,18 +1,13 @@
-import { realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { NotAPartitionError } from '../errors.ts'
 import { offsetOfFileName, parseFileName, parsePartitionFolder } from '../storage/file-names.ts'
 import type { FileSystem, OpenFile } from '../storage/file-system.ts'
 import { FindingReporter, type Finding } from './finding.ts'
+import type { VerifyAhead } from './verify-ahead.ts'
 import { walkLog } from './verify-log.ts'
 import { verifyPartition, type PartitionReport } from './verify-partition.ts'
 import { hasRootFiles, ROOT_FILE_NAMES, RootFiles } from './verify-root.ts'
-
-/** What `verify` was asked to look at. */
-type Target =
-  | { readonly kind: 'root'; readonly dir: string }
-  | { readonly kind: 'partition'; readonly dir: string }
-  | { readonly kind: 'file'; readonly dir: string; readonly name: string }
+import { targetOf, type Target } from './verify-target.ts'
 
 export interface VerifyTotals {
   readonly partitions: number
@@ -29,6 +24,8 @@ export interface VerifyOptions {
   readonly deep: boolean
   /** Is given each finding as it is found. */
   readonly onFinding: (finding: Finding) => void
+  /** What other threads do ahead of the walk; absent where it does everything itself. */
+  readonly ahead?: VerifyAhead
 }
 
 /**
@@ -45,63 +42,6 @@ export function* verify(
   for (const target of targets) yield* run.target(target)
   run.compareRoots()
   return run.totals
-}
-
-/** Bytes of the logs that {@link verify} would read. */
-export function bytesToVerify(fileSystem: FileSystem, paths: readonly string[]): number {
-  const logBytes = (dir: string): number =>
-    fileSystem
-      .list(dir)
-      .filter((name) => name.endsWith('.log'))
-      .reduce((sum, name) => sum + (fileSystem.stat(join(dir, name))?.size ?? 0), 0)
-  let sum = 0
-  for (const path of paths) {
-    const target = targetOf(fileSystem, path)
-    if (target.kind === 'file') sum += fileSystem.stat(join(target.dir, target.name))?.size ?? 0
-    else if (target.kind === 'partition') sum += logBytes(target.dir)
-    else {
-      for (const name of fileSystem.list(target.dir)) {
-        const dir = join(target.dir, name)
-        if (parsePartitionFolder(name) && fileSystem.stat(dir)?.isDirectory === true) {
-          sum += logBytes(dir)
-        }
-      }
-    }
-  }
-  return sum
-}
-
-/** What a path is; a link given by the user himself is followed. */
-function targetOf(fileSystem: FileSystem, given: string): Target {
-  let path = given
-  let stat = fileSystem.stat(path)
-  if (stat?.isSymbolicLink === true) {
-    path = realpathSync(given)
-    stat = fileSystem.stat(path)
-  }
-  if (stat === undefined) {
-    throw new NotAPartitionError(`${given}: no such file or folder`, { file: given })
-  }
-  if (stat.isFile) return { kind: 'file', dir: dirname(path), name: basename(path) }
-  if (!stat.isDirectory) {
-    throw new NotAPartitionError(`${given} is neither a file nor a folder`, { file: given })
-  }
-  const names = fileSystem.list(path)
-  if (names.some((name) => parseFileName(name) !== undefined))
-    return { kind: 'partition', dir: path }
-  const holdsPartitions = names.some(
-    (name) =>
-      parsePartitionFolder(name) !== undefined &&
-      fileSystem.stat(join(path, name))?.isFile === false,
-  )
-  if (holdsPartitions || hasRootFiles(fileSystem, path)) return { kind: 'root', dir: path }
-  if (parsePartitionFolder(basename(resolve(path))) !== undefined) {
-    return { kind: 'partition', dir: path }
-  }
-  throw new NotAPartitionError(`${given} is no partition folder and no data root`, {
-    file: given,
-    hint: 'name a folder such as orders-0, a file in it, or the folder that holds such folders',
-  })
 }
 
 class VerifyRun {
@@ -152,23 +92,36 @@ class VerifyRun {
   }
 
   *#walk(dir: string, root: RootFiles | undefined): Generator<number, PartitionReport, void> {
-    const name = basename(resolve(dir))
-    const task = { dir, deep: this.#options.deep, root: root?.of(name) }
-    const walk = verifyPartition(this.#options.fileSystem, task, this.#reporter)
+    const report = (yield* this.#takeFromAhead(dir)) ?? (yield* this.#verify(dir, root))
+    this.#doneBytes += report.logBytes
+    this.#totals.partitions++
+    this.#totals.segments += report.segments
+    this.#totals.bytes += report.bytes
+    this.#totals.batches += report.batches
+    this.#totals.records += report.records
+    this.#compareTopicId(dir, report)
+    return report
+  }
+
+  /** What another thread made of the partition; undefined where it is to be done here. */
+  *#takeFromAhead(dir: string): Generator<number, PartitionReport | undefined, void> {
+    const { ahead, onFinding } = this.#options
+    let outcome = ahead?.partition(dir)
+    for (; outcome === 'pending'; outcome = ahead?.partition(dir)) yield this.#doneBytes
+    if (outcome === undefined) return undefined
+    for (const finding of outcome.findings) onFinding(finding)
+    // A partition ends with it here, too.
+    this.#reporter.flush()
+    return outcome.report
+  }
+
+  *#verify(dir: string, root: RootFiles | undefined): Generator<number, PartitionReport, void> {
+    const { fileSystem, deep, ahead } = this.#options
+    const task = { dir, deep, root: root?.of(basename(resolve(dir))) }
+    const walk = verifyPartition(fileSystem, task, this.#reporter, ahead)
     for (let step = walk.next(); ; step = walk.next()) {
-      if (step.done !== true) {
-        yield this.#doneBytes + step.value
-        continue
-      }
-      const report = step.value
-      this.#doneBytes += report.logBytes
-      this.#totals.partitions++
-      this.#totals.segments += report.segments
-      this.#totals.bytes += report.bytes
-      this.#totals.batches += report.batches
-      this.#totals.records += report.records
-      this.#compareTopicId(dir, report)
-      return report
+      if (step.done === true) return step.value
+      yield this.#doneBytes + step.value
     }
   }
 

@@ -17,7 +17,14 @@ interface Seen {
   readonly value: string | null
 }
 
-const TOPICS = ['plain', ...COMPRESSION_TYPES.slice(1), 'idempotent', 'payments', 'truncated']
+const TOPICS = [
+  'plain',
+  ...COMPRESSION_TYPES.slice(1),
+  'idempotent',
+  'payments',
+  'truncated',
+  'compacted',
+]
 const NOW = BigInt(Date.now())
 let broker: KafkaBroker
 let clients: KafkaOracle
@@ -178,6 +185,22 @@ test('a real broker serves what kafkats wrote, and kafkats reads what the broker
     log.truncateTo(end.endOffset)
     expect(log.logEndOffset).toBe(60n)
   })
+  write(
+    'compacted',
+    (log) => {
+      for (let i = 0; i < 8; i++) {
+        log.appendAsLeader(batch({ compressionType: i % 2 === 0 ? 'none' : 'lz4' }, 'same'))
+        if (i % 3 === 2) log.roll()
+      }
+      const { endOffset } = log.clean({
+        firstDirtyOffset: 0n,
+        firstUncleanableOffset: log.segments.at(-1)?.baseOffset ?? 0n,
+      })
+      expect(endOffset).toBe(60n)
+      expect([...log.batches()].length).toBeLessThan(8)
+    },
+    { 'cleanup.policy': 'compact' },
+  )
   const written = Object.fromEntries(
     TOPICS.map((topic) => [topic, read(topic, 'read_uncommitted').length]),
   )
@@ -186,6 +209,7 @@ test('a real broker serves what kafkats wrote, and kafkats reads what the broker
   expect(broker.complaints(TOPICS)).toEqual([])
   await compareAll()
   expect(written['payments']).toBe(33)
+  expect(written['compacted']).toBe(25) // of each of five keys the last, and the active segment
   expect((await consume('payments', 'read_committed')).length).toBe(23)
 
   // the same producer goes on: its id is the coordinator's, and so is the sequence
