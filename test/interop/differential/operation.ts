@@ -270,6 +270,39 @@ export const compactedTopic: fc.Arbitrary<Operation[]> = fc.array(
   { minLength: 20, maxLength: 80, size: 'max' },
 )
 
+/** Calls that make no difference between lengths: codecs of all kinds, also to be built anew, and the cleaner. */
+export const recompressing: fc.Arbitrary<Operation[]> = fc.array(
+  fc.oneof(
+    {
+      weight: 20,
+      arbitrary: fc
+        .tuple(append, fc.integer({ min: 0, max: 4 }))
+        .map(([op, codec]) => ({ ...op, codec, keys: 'all' as const })),
+    },
+    { weight: 4, arbitrary: marker },
+    { weight: 6, arbitrary: legacy },
+    { weight: 3, arbitrary: compact },
+    { weight: 3, arbitrary: fc.record({ op: fc.constant('roll' as const) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        op: fc.constant('advanceClock' as const),
+        ms: fc.constantFrom(1000, 90_000_000),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        op: fc.constant('reopen' as const),
+        clean: fc.boolean(),
+        recoverFrom: fc.constant(0),
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ op: fc.constant('truncateTo' as const), at: place }) },
+  ),
+  { minLength: 5, maxLength: 50, size: 'max' },
+)
+
 /** Small segments and indexes, so that every kind of roll comes up; retention that bites; both timestamp types. */
 export const config: fc.Arbitrary<Record<string, string>> = fc
   .record({
