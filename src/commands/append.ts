@@ -217,10 +217,14 @@ record.`
       topicId: flags['topic-id'],
       maxDecompressedBytes: flags['max-decompressed-bytes'],
       brokerIsStopped: flags['broker-is-stopped'],
+      keepCutsFor: 'append',
     })
     const { log } = writer
     for (const { message, file } of log.loadFindings) {
       process.stderr.write(`Note: ${basename(file)}: ${message}\n`)
+    }
+    if (writer.backup !== undefined) {
+      process.stderr.write(`Note: what was cut is kept in ${writer.backup}\n`)
     }
     let appender: BatchAppender | undefined
     let failure: unknown

@@ -341,7 +341,17 @@ export const diskFileSystem: FileSystem = {
   list: (dir) => attempt('list', dir, () => fs.readdirSync(dir).sort()),
 
   makeDirectory(dir) {
-    attempt('create folder', dir, () => fs.mkdirSync(dir, { recursive: true }))
+    attempt('create folder', dir, () => {
+      try {
+        // Not recursive first: that would say ENOENT on a read-only file system, whatever is wrong.
+        fs.mkdirSync(dir)
+      } catch (error) {
+        const code = osErrorCode(error)
+        if (code === 'EEXIST' && fs.statSync(dir).isDirectory()) return
+        if (code !== 'ENOENT') throw error
+        fs.mkdirSync(dir, { recursive: true })
+      }
+    })
   },
 
   rename(from, to) {

@@ -10,6 +10,7 @@ import {
   readOffsetCheckpoint,
   writeOffsetCheckpoint,
 } from './offset-checkpoint.ts'
+import { keepWhatOpeningCuts } from './opening-backup.ts'
 import { PartitionLock } from './partition-lock.ts'
 
 const MAX_MARKER_BYTES = 65_536
@@ -18,6 +19,8 @@ export interface PartitionWriterOptions extends LogOptions {
   /** Write in a data root although its `.lock` may be a broker's. */
   readonly brokerIsStopped?: boolean | undefined
   readonly lockProbe?: LockProbe | undefined
+  /** The command on whose behalf: what opening a log that was not closed must cut is kept first, see {@link PartitionWriter.backup}. */
+  readonly keepCutsFor?: string | undefined
 }
 
 /**
@@ -27,10 +30,16 @@ export interface PartitionWriterOptions extends LogOptions {
  */
 export class PartitionWriter {
   readonly log: Log
+  /** Where that is kept which opening the log had to cut. */
+  readonly backup: string | undefined
   readonly #root: RootSession | undefined
 
-  private constructor(log: Log, root: RootSession | undefined) {
-    this.log = log
+  private constructor(
+    opened: { readonly log: Log; readonly backup: string | undefined },
+    root: RootSession | undefined,
+  ) {
+    this.log = opened.log
+    this.backup = opened.backup
     this.#root = root
   }
 
@@ -39,7 +48,7 @@ export class PartitionWriter {
     const fs = options.fs ?? diskFileSystem
     const path = resolve(dir)
     const root = dataRootOf(fs, path)
-    if (root === undefined) return new PartitionWriter(Log.open(path, options), undefined)
+    if (root === undefined) return new PartitionWriter(openLog(fs, path, options), undefined)
     ensureNoBroker(fs, root, {
       brokerIsStopped: options.brokerIsStopped === true,
       ...(options.lockProbe !== undefined && { probe: options.lockProbe }),
@@ -49,13 +58,13 @@ export class PartitionWriter {
     try {
       const state = readRootState(fs, path)
       session = new RootSession(fs, root, lock)
-      const log = Log.open(path, {
+      const opened = openLog(fs, path, {
         ...options,
         logStartOffset: options.logStartOffset ?? state?.logStartOffset,
         recoveryPoint: options.recoveryPoint ?? state?.recoveryPoint,
         cleanShutdown: options.cleanShutdown ?? state?.cleanShutdown === true,
       })
-      return new PartitionWriter(log, session)
+      return new PartitionWriter(opened, session)
     } catch (error) {
       // Another writer in the folder: nothing was changed, so the marker still tells the truth.
       if (error instanceof PartitionLockedError) session?.restoreMarker()
@@ -99,6 +108,19 @@ export class PartitionWriter {
     this.log.abandon()
     this.#root?.lock.release()
   }
+}
+
+function openLog(
+  fs: FileSystem,
+  path: string,
+  options: PartitionWriterOptions,
+): { readonly log: Log; readonly backup: string | undefined } {
+  const { keepCutsFor, cleanShutdown } = options
+  const backup =
+    keepCutsFor === undefined || cleanShutdown === true
+      ? undefined
+      : keepWhatOpeningCuts(fs, path, options, keepCutsFor)
+  return { log: Log.open(path, options), backup }
 }
 
 /** The `.lock` of a data root, taken from other writers by its content and from brokers by an OS lock. */
