@@ -1,11 +1,14 @@
 import { Args, Flags } from '@oclif/core'
+import { availableParallelism } from 'node:os'
 import { BaseCommand, EXIT } from '../cli/base-command.ts'
 import { findingsText } from '../cli/findings-text.ts'
 import { stringify } from '../cli/json.ts'
 import { Output } from '../cli/output.ts'
 import { breathe, startProgress } from '../cli/progress.ts'
 import { isAtLeast, type Finding } from '../inspect/finding.ts'
-import { bytesToVerify, verify, type VerifyTotals } from '../inspect/verify.ts'
+import { bytesToVerify } from '../inspect/verify-target.ts'
+import { THREADS_FROM_BYTES, verifyInThreads } from '../inspect/verify-threads.ts'
+import { verify, type VerifyTotals } from '../inspect/verify.ts'
 import { diskFileSystem } from '../storage/file-system.ts'
 
 export interface VerifyResult extends VerifyTotals {
@@ -62,6 +65,12 @@ them all.`
       default: 'text' as const,
       exclusive: ['json'],
     })(),
+    threads: Flags.integer({
+      summary: 'Threads to use; one a core for 1 GiB of logs or more (64 MiB with --deep), else 1.',
+      helpValue: 'N',
+      min: 1,
+      max: 256,
+    }),
   }
 
   async run(): Promise<VerifyResult> {
@@ -80,17 +89,24 @@ them all.`
     const startedAt = performance.now()
     const totalBytes = bytesToVerify(diskFileSystem, paths)
     const progress = await startProgress({ text: 'Verifying', totalBytes })
-    const walk = verify(paths, { fileSystem: diskFileSystem, deep: flags.deep, onFinding })
+    const { deep } = flags
+    const threads =
+      flags.threads ??
+      (totalBytes < THREADS_FROM_BYTES[deep ? 'deep' : 'plain'] ? 1 : availableParallelism())
+    const walk =
+      threads === 1
+        ? verify(paths, { fileSystem: diskFileSystem, deep, onFinding })
+        : verifyInThreads(paths, { deep, onFinding, threads })
     let totals = NOTHING
     try {
-      let step = walk.next()
-      for (; step.done !== true && !output.closed; step = walk.next()) {
+      let step = await walk.next()
+      for (; step.done !== true && !output.closed; step = await walk.next()) {
         progress.update(step.value)
         await sent
         await breathe()
       }
       if (step.done === true) totals = step.value
-      else walk.return(NOTHING)
+      else await walk.return(NOTHING)
     } finally {
       progress.stop()
       await output.end()

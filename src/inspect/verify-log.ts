@@ -224,7 +224,8 @@ class LogWalk {
     if (batch.isControl && batch.isComplete) verifyControlBatch(batch, file.path, reporter)
     this.#batches++
     const counted = isWrapper ? Number(lastOffset - baseOffset) + 1 : Math.max(0, batch.count ?? 0)
-    this.#records += decode && batch.isComplete ? verifyRecords(batch, file.path, reporter) : counted
+    this.#records +=
+      decode && batch.isComplete ? verifyRecords(batch, file.path, reporter) : counted
     this.#firstOffset ??= baseOffset
     this.#lastOffset = lastOffset
     this.#expected = lastOffset + 1n

@@ -5,7 +5,6 @@ import type { FileSystem } from '../storage/file-system.ts'
 import { readPartitionMetadata } from '../storage/partition-metadata.ts'
 import type { ProducerSnapshotEntry } from '../storage/producer-snapshot.ts'
 import type { FindingReporter } from './finding.ts'
-import type { SegmentsAhead } from './verify-ahead.ts'
 import { EpochCheck } from './verify-epochs.ts'
 import { listPartition, snapshotPath, type PartitionFiles } from './verify-folder.ts'
 import type { SoundBatch } from './verify-log.ts'
@@ -49,6 +48,12 @@ export interface PartitionReport {
   readonly tailBytes: number
   readonly hasSnapshotAtEnd: boolean
   readonly topicId: string | undefined
+}
+
+/** What other threads know of segments before the walk reaches them. */
+export interface SegmentsAhead {
+  /** Up to which byte a log is known to be sound, 0 where nothing is known; `pending`: ask again. */
+  checkedTo(log: string): number | 'pending'
 }
 
 /**

@@ -1,0 +1,186 @@
+import { Worker } from 'node:worker_threads'
+import { diskFileSystem } from '../storage/file-system.ts'
+import type { PartitionOutcome, VerifyAhead, VerifyAnswer, VerifyUnit } from './verify-ahead.ts'
+import { planUnits } from './verify-plan.ts'
+import { verify, type VerifyOptions, type VerifyTotals } from './verify.ts'
+
+/**
+ * Below so many bytes of logs more threads cost more than they save: starting one takes 50 to 150 ms, in which one thread
+ * checks a quarter of a GiB. With `deep` a codec makes that ten times slower.
+ */
+export const THREADS_FROM_BYTES = { plain: 1024 * 1024 * 1024, deep: 64 * 1024 * 1024 } as const
+/** No new partition is handed out while this many findings wait for their turn. */
+const MOST_WAITING_FINDINGS = 10_000
+const NOTHING: VerifyTotals = { partitions: 0, segments: 0, bytes: 0, batches: 0, records: 0 }
+
+export interface ThreadedVerifyOptions extends Pick<VerifyOptions, 'deep' | 'onFinding'> {
+  /** Worker threads to start at most; this thread only puts together what they find. */
+  readonly threads: number
+  /** What the workers run; for tests. */
+  readonly workerEntry?: URL
+}
+
+/**
+ * {@link verify} on the disk with several threads: the same findings in the same order. Yields the bytes of logs that
+ * are done. Ending the iteration early stops the threads.
+ * @throws what `verify` throws, and Error where a thread ends before its work does
+ */
+export async function* verifyInThreads(
+  paths: readonly string[],
+  options: ThreadedVerifyOptions,
+): AsyncGenerator<number, VerifyTotals, void> {
+  const { deep, onFinding, threads } = options
+  const units = planUnits(diskFileSystem, paths, { deep, threads })
+  const pool = new VerifyPool(units, threads, options.workerEntry ?? workerEntry())
+  const walk = verify(paths, { fileSystem: diskFileSystem, deep, onFinding, ahead: pool })
+  try {
+    let doneBytes = 0
+    for (let step = walk.next(); ; step = walk.next()) {
+      if (step.done === true) return step.value
+      await pool.caughtUp()
+      // A segment counts when its bytes are checked and, being taken over, when it is walked: never let it shrink.
+      doneBytes = Math.max(doneBytes, step.value + pool.doneBytes)
+      yield doneBytes
+    }
+  } finally {
+    walk.return(NOTHING)
+    await pool.close()
+  }
+}
+
+/** The worker's file beside this one, built or as TypeScript. */
+function workerEntry(): URL {
+  if (!import.meta.url.endsWith('.ts')) return new URL('./verify-worker.js', import.meta.url)
+  // A thread has no loader for TypeScript of its own, whatever the process was started with.
+  const loader = import.meta.resolve('tsx/esm/api')
+  const entry = new URL('./verify-worker.ts', import.meta.url).href
+  const code = `import { register } from '${loader}'; register(); await import('${entry}')`
+  return new URL(`data:text/javascript,${encodeURIComponent(code)}`)
+}
+
+/** A unit that a thread has taken, with what it said last. */
+interface Taken {
+  doneBytes: number
+  answer: Exclude<VerifyAnswer, { kind: 'progress' }> | undefined
+}
+
+/** The threads, and what they know: units are taken in the order of the walk, an answer is kept until it is asked for. */
+class VerifyPool implements VerifyAhead {
+  readonly #workers: Worker[]
+  readonly #idle: Worker[] = []
+  /** By path: what no thread has taken, in order. */
+  readonly #waiting: Map<string, VerifyUnit>
+  readonly #taken = new Map<string, Taken>()
+  #waitingFindings = 0
+  #error: Error | undefined
+  #isClosing = false
+  #isBehind = false
+  #wake: (() => void) | undefined
+
+  constructor(units: readonly VerifyUnit[], threads: number, entry: URL) {
+    this.#waiting = new Map(units.map((unit) => [unit.path, unit]))
+    const count = Math.min(threads, this.#waiting.size)
+    this.#workers = Array.from({ length: count }, () => this.#start(entry))
+    for (const worker of this.#workers) this.#give(worker)
+  }
+
+  /** Of units that were not asked for yet. */
+  get doneBytes(): number {
+    let sum = 0
+    for (const { doneBytes } of this.#taken.values()) sum += doneBytes
+    return sum
+  }
+
+  partition(dir: string): PartitionOutcome | 'pending' | undefined {
+    const answer = this.#ask(dir)
+    if (answer === 'pending' || answer?.kind !== 'partition') {
+      return answer === 'pending' ? answer : undefined
+    }
+    this.#waitingFindings -= answer.outcome.findings.length
+    for (const worker of this.#idle.splice(0)) this.#give(worker)
+    return answer.outcome
+  }
+
+  checkedTo(log: string): number | 'pending' {
+    const answer = this.#ask(log)
+    if (answer === 'pending') return answer
+    return answer?.kind === 'segment' ? answer.checkedTo : 0
+  }
+
+  /** Resolves at once, or if the last question had no answer yet, when there is something new. */
+  async caughtUp(): Promise<void> {
+    if (!this.#isBehind) return
+    this.#isBehind = false
+    await new Promise<void>((resolve) => (this.#wake = resolve))
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true
+    await Promise.all(this.#workers.map((worker) => worker.terminate()))
+  }
+
+  /** The answer, which is forgotten. What no thread has taken is left to the walk. */
+  #ask(path: string): Taken['answer'] | 'pending' {
+    if (this.#error !== undefined) throw this.#error
+    const taken = this.#taken.get(path)
+    if (taken === undefined) {
+      this.#waiting.delete(path)
+      return undefined
+    }
+    if (taken.answer === undefined) {
+      this.#isBehind = true
+      return 'pending'
+    }
+    this.#taken.delete(path)
+    return taken.answer
+  }
+
+  #start(entry: URL): Worker {
+    const worker = new Worker(entry, { name: 'verify' })
+    worker.on('error', (cause) => {
+      this.#fail('failed', cause)
+    })
+    worker.on('messageerror', (cause) => {
+      this.#fail('sent what cannot be read', cause)
+    })
+    worker.on('exit', (status) => {
+      if (!this.#isClosing) this.#fail(`ended with status ${status}`, undefined)
+    })
+    return worker
+  }
+
+  /** Hands the next unit to a thread that has nothing to do. */
+  #give(worker: Worker): void {
+    const [unit] = this.#waiting.values()
+    if (unit === undefined) return
+    if (this.#waitingFindings > MOST_WAITING_FINDINGS) {
+      this.#idle.push(worker)
+      return
+    }
+    this.#waiting.delete(unit.path)
+    const taken: Taken = { doneBytes: 0, answer: undefined }
+    this.#taken.set(unit.path, taken)
+    const onAnswer = (answer: VerifyAnswer): void => {
+      if (answer.kind === 'progress') {
+        taken.doneBytes = answer.doneBytes
+      } else {
+        worker.off('message', onAnswer)
+        taken.answer = answer
+        if (answer.kind === 'partition') {
+          taken.doneBytes = answer.outcome.report.logBytes
+          this.#waitingFindings += answer.outcome.findings.length
+        }
+        this.#give(worker)
+      }
+      this.#wake?.()
+    }
+    worker.on('message', onAnswer)
+    worker.postMessage(unit)
+  }
+
+  #fail(what: string, cause: unknown): void {
+    const reason = cause instanceof Error ? `: ${cause.message}` : ''
+    this.#error ??= new Error(`a thread of verify ${what}${reason}`, { cause })
+    this.#wake?.()
+  }
+}
