@@ -576,6 +576,35 @@ describe('in a data root', () => {
   })
 })
 
+test('damage that opening must cut is kept, and a file that is no log is refused', async () => {
+  const dir = newDir()
+  await append(dir, ['--batch-size', '1'], 'a\nb\nc\n')
+  const path = join(dir, SEGMENT)
+  const bytes = readFileSync(path)
+  const from = bytes.length / 3
+  bytes[from + 40] = (bytes[from + 40] ?? 0) ^ 1
+  writeFileSync(path, bytes)
+  writeFileSync(join(dir, '.lock'), '') // a writer died
+  const run = await append(dir, [], 'd\n')
+  expect(run.exitStatus).toBe(0)
+  expect(await values(dir)).toEqual(['a', 'd'])
+  const backup = readdirSync(dir).find((name) => name.startsWith('kafkats-cut-')) ?? ''
+  expect(run.stderr).toContain(`Note: what was cut is kept in ${join(dir, backup)}`)
+  expect(readFileSync(join(dir, backup, `${SEGMENT}.from-${from}`))).toEqual(bytes.subarray(from))
+
+  const other = newDir()
+  mkdirSync(other, { recursive: true })
+  writeFileSync(
+    join(other, SEGMENT),
+    'This is not a log of Kafka, whatever its name says.\n'.repeat(9),
+  )
+  const before = readdirSync(other)
+  const refused = await append(other, [], 'd\n')
+  expect(refused.exitStatus).toBe(3)
+  expect(refused.stderr).toContain('no batch of Kafka was found')
+  expect(readdirSync(other)).toEqual(before)
+})
+
 test('a torn tail is cut before the append, and said', async () => {
   const dir = newDir()
   await append(dir, ['--batch-size', '1'], 'a\nb\n')
