@@ -80,9 +80,13 @@ them all.`
     const output = new Output()
     const lines = flags.format === 'ndjson'
     let ok = true
+    let isDamaged = false
     let sent: Promise<void> | undefined
     const onFinding = (finding: Finding): void => {
-      if (isAtLeast(finding.severity, flags['fail-on'])) ok = false
+      if (isAtLeast(finding.severity, flags['fail-on'])) {
+        ok = false
+        if (finding.code !== 'N5-unreadable') isDamaged = true
+      }
       if (lines) sent = output.write(`${stringify(finding)}\n`) ?? sent
       else findings.push(finding)
     }
@@ -112,7 +116,8 @@ them all.`
       await output.end()
     }
     const seconds = Math.round(performance.now() - startedAt) / 1000
-    if (!ok) this.setExitStatus(EXIT.corrupt)
+    // What cannot be read is not known to be damaged.
+    if (!ok) this.setExitStatus(isDamaged ? EXIT.corrupt : EXIT.failed)
     const result = { ok, ...totals, seconds, findings }
     if (!lines) this.print(findingsText(result, { color: this.color, width: this.width }))
     return result

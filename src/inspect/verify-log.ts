@@ -1,5 +1,10 @@
 import { CorruptBatchError } from '../errors.ts'
-import { HEADER_SIZE_UP_TO_MAGIC, LOG_OVERHEAD_BYTES, type Batch } from '../records/batch.ts'
+import {
+  HEADER_SIZE_UP_TO_MAGIC,
+  LOG_OVERHEAD_BYTES,
+  MAGIC_POSITION,
+  type Batch,
+} from '../records/batch.ts'
 import { LEGACY_HEADER_V0_BYTES, LEGACY_HEADER_V1_BYTES } from '../records/legacy-message.ts'
 import { RECORD_BATCH_OVERHEAD, RecordBatch } from '../records/record-batch.ts'
 import { BatchScanner } from '../storage/batch-scanner.ts'
@@ -354,12 +359,16 @@ class LogWalk {
           `${bytes} at the end are no whole batch${last}`,
         )
       } else if (problem === undefined || problem.code !== 'L4-crc-mismatch') {
-        this.#say(
-          'L1-torn-tail',
-          position,
-          this.#expected,
-          `${bytes} at the end are no whole batch`,
-        )
+        if (position === 0 && !hasKnownMagic(header)) {
+          this.#say('L1-lost-range', 0, this.#expected, `${bytes} hold no batch of Kafka at all`)
+        } else {
+          this.#say(
+            'L1-torn-tail',
+            position,
+            this.#expected,
+            `${bytes} at the end are no whole batch`,
+          )
+        }
       }
       if (searchedTo < size && found === undefined) {
         this.#say(
@@ -455,4 +464,11 @@ function headerProblem(
 
 function hex(crc: number): string {
   return crc.toString(16).padStart(8, '0')
+}
+
+/** Whether the first bytes of a file could be a batch that was cut short. */
+function hasKnownMagic(header: Buffer | undefined): boolean {
+  if (header === undefined || header.length <= MAGIC_POSITION) return true
+  const magic = header.readInt8(MAGIC_POSITION)
+  return magic >= 0 && magic <= 2
 }

@@ -127,6 +127,7 @@ class PartitionVerification {
       lastMagic: undefined as number | undefined,
     }
     let logEndOffset = segments[0]?.baseOffset ?? 0n
+    let isUnreadable = false
     for (const [i, files] of segments.entries()) {
       if (onlySegment !== undefined && files.baseOffset !== onlySegment) continue
       const nextBaseOffset = segments[i + 1]?.baseOffset
@@ -157,6 +158,7 @@ class PartitionVerification {
         const report = step.value
         logEndOffset = files.baseOffset
         sums.tailBytes = 0
+        isUnreadable = report === undefined
         if (report !== undefined) {
           sums.bytes += report.size
           sums.batches += report.batches
@@ -171,13 +173,16 @@ class PartitionVerification {
       this.#checkModified(files.log)
       yield sums.bytes
     }
-    this.#compareSnapshots(logEndOffset)
-    this.#checkSnapshotNames(logEndOffset)
-    this.#epochs.end({
-      start: max(segments[0]?.baseOffset ?? 0n, root?.logStartOffset ?? 0n),
-      logEndOffset,
-      lastMagic: sums.lastMagic,
-    })
+    // Where the last segment could not be read nobody knows the log end, and so what lies beyond it.
+    if (!isUnreadable) {
+      this.#compareSnapshots(logEndOffset)
+      this.#checkSnapshotNames(logEndOffset)
+      this.#epochs.end({
+        start: max(segments[0]?.baseOffset ?? 0n, root?.logStartOffset ?? 0n),
+        logEndOffset,
+        lastMagic: sums.lastMagic,
+      })
+    }
     return {
       partition: basename(resolve(this.#task.dir)),
       segments: segments.length,
