@@ -119,7 +119,7 @@ record.`
       helpValue: 'TEXT',
     }),
     header: Flags.string({
-      summary: 'A header for every record; may be given several times.',
+      summary: 'A header for every record, KEY alone for a null value; may be given several times.',
       helpValue: 'KEY=VALUE',
       multiple: true,
       multipleNonGreedy: true,

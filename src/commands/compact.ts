@@ -13,20 +13,20 @@ import { diskFileSystem } from '../storage/file-system.ts'
 
 export default class Compact extends BaseCommand<CompactionPass> {
   static override summary = 'One pass of the log cleaner: keep of each key the last record.'
-  static override description = `Cleans the closed segments from the last pass on (cleaner-offset-checkpoint in a
-data root, else the log start) up to the last stable offset, the active segment,
-or the first segment younger than min.compaction.lag.ms. Records with a later
-one of their key go, aborted transactions go, and so do tombstones and markers
-when delete.retention.ms is over since the pass that saw them first. Records
+  static override description = `Cleans the closed segments from the last pass on (cleaner-offset-checkpoint in a \
+data root, else the log start) up to the last stable offset, the active segment, \
+or the first segment younger than min.compaction.lag.ms. Records with a later \
+one of their key go, aborted transactions go, and so do tombstones and markers \
+when delete.retention.ms is over since the pass that saw them first. Records \
 without a key go, too. Offsets never change.
 
---config cleanup.policy=compact has to be given: compacting a topic that is not
-compacted would destroy it. Settings are not read from the KRaft log of a data
-root yet. A pass is made whenever there is something to clean, and says how much
+--config cleanup.policy=compact has to be given: compacting a topic that is not \
+compacted would destroy it. Settings are not read from the KRaft log of a data \
+root yet. A pass is made whenever there is something to clean, and says how much \
 of the log is dirty; a broker waits for min.cleanable.dirty.ratio.
 
-What is replaced is kept in a folder kafkats-cut-TIME inside the partition
-folder, so no room is won before that folder is deleted, or with --no-backup. In
+What is replaced is kept in a folder kafkats-cut-TIME inside the partition \
+folder, so no room is won before that folder is deleted, or with --no-backup. In \
 a data root cleaner-offset-checkpoint is written.`
   static override examples = [
     {

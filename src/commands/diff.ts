@@ -14,12 +14,12 @@ const SHOWN_RANGES = 10
 export default class Diff extends BaseCommand<ReplicaDiff> {
   static override summary =
     'Compare two replicas of a partition: where they part, what each has alone.'
-  static override description = `Compares the batches of two partition folders in offset order, byte by byte with
-their leader epochs. How they are cut into segments makes no difference. In a
+  static override description = `Compares the batches of two partition folders in offset order, byte by byte with \
+their leader epochs. How they are cut into segments makes no difference. In a \
 data root what lies below the log start is left out.
 
-The last common offset is where both still agree, counted from where the later
-of them begins. The exit status is 4 where they differ, and 3 where one of them
+The last common offset is where both still agree, counted from where the later \
+of them begins. The exit status is 4 where they differ, and 3 where one of them \
 is damaged. Changes nothing.`
   static override examples = [
     {

@@ -13,12 +13,12 @@ interface NamedEpochs {
 
 export default class Epochs extends PartitionsCommand<Result, NamedEpochs> {
   static override summary = 'Leader epochs, and the offsets that each of them wrote.'
-  static override description = `Reads leader-epoch-checkpoint. The end of an epoch is the first offset that is not
-its own, as a leader answers a follower that asks where it ends
-(OffsetsForLeaderEpoch); the latest one ends with the log. What the file says of
+  static override description = `Reads leader-epoch-checkpoint. The end of an epoch is the first offset that is not \
+its own, as a leader answers a follower that asks where it ends \
+(OffsetsForLeaderEpoch); the latest one ends with the log. What the file says of \
 offsets outside the log is left out, as a broker does. Changes nothing.
 
-With more than one partition --json gives a list with "partition" and "epochs"
+With more than one partition --json gives a list with "partition" and "epochs" \
 in each item.`
   static override examples = [
     {

@@ -15,13 +15,13 @@ interface NamedOffsets extends PartitionOffsets {
 
 export default class Offsets extends PartitionsCommand<PartitionOffsets, NamedOffsets> {
   static override summary = 'Log start, high watermark, last stable offset and log end.'
-  static override description = `Log start and high watermark are those of the data root's checkpoints. A folder
-that stands alone has none: its log starts with its first segment, and its end
-is its high watermark. Readers of committed records stop at the last stable
+  static override description = `Log start and high watermark are those of the data root's checkpoints. A folder \
+that stands alone has none: its log starts with its first segment, and its end \
+is its high watermark. Readers of committed records stop at the last stable \
 offset, where the oldest undecided transaction begins.
 
---timestamp finds the first record of that time or later, as Kafka's ListOffsets
-does: it looks only into the first segment that reaches that time. Changes
+--timestamp finds the first record of that time or later, as Kafka's ListOffsets \
+does: it looks only into the first segment that reaches that time. Changes \
 nothing.`
   static override examples = [
     {

@@ -13,13 +13,13 @@ interface NamedProducers {
 
 export default class Producers extends PartitionsCommand<Result, NamedProducers> {
   static override summary = 'Idempotent and transactional producers, as the log knows them.'
-  static override description = `Takes the newest producer snapshot that can be read and replays the log behind it,
-as a broker does when it starts. Where there is no snapshot the whole log is
-read. A broker forgets a producer that has written nothing for a day
+  static override description = `Takes the newest producer snapshot that can be read and replays the log behind it, \
+as a broker does when it starts. Where there is no snapshot the whole log is \
+read. A broker forgets a producer that has written nothing for a day \
 (producer.id.expiration.ms); here all are shown. Changes nothing.
 
-In JSON -1 stands for what there is not: no sequence, no open transaction. With
-more than one partition --json gives a list with "partition" and "producers" in
+In JSON -1 stands for what there is not: no sequence, no open transaction. With \
+more than one partition --json gives a list with "partition" and "producers" in \
 each item.`
   static override examples = [
     {

@@ -12,18 +12,18 @@ import { diskFileSystem } from '../storage/file-system.ts'
 
 export default class Retain extends BaseCommand<RetentionPass> {
   static override summary = 'One retention pass: remove the segments that are too old or too many.'
-  static override description = `Removes whole segments from the start of the log, as a broker does: those below
-the log start, those without which the log still has retention.bytes, and those
-whose newest record is older than retention.ms. Nothing at or above the high
+  static override description = `Removes whole segments from the start of the log, as a broker does: those below \
+the log start, those without which the log still has retention.bytes, and those \
+whose newest record is older than retention.ms. Nothing at or above the high \
 watermark goes. With cleanup.policy=compact only the first kind goes.
 
-The limits have to be given with --config, at least one of cleanup.policy,
-retention.ms and retention.bytes. One that is not given is no limit: Kafka's
-default of seven days would delete what nobody spoke of. They are not read from
+The limits have to be given with --config, at least one of cleanup.policy, \
+retention.ms and retention.bytes. One that is not given is no limit: Kafka's \
+default of seven days would delete what nobody spoke of. They are not read from \
 the KRaft log of a data root yet.
 
-What is removed is kept in a folder kafkats-cut-TIME inside the partition folder,
-so no room is won before that folder is deleted, or with --no-backup. In a data
+What is removed is kept in a folder kafkats-cut-TIME inside the partition folder, \
+so no room is won before that folder is deleted, or with --no-backup. In a data \
 root the new log start is written to log-start-offset-checkpoint.`
   static override examples = [
     {

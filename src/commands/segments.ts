@@ -17,12 +17,12 @@ export default class Segments extends BaseCommand<
   readonly SegmentStats[] | readonly PartitionSegments[]
 > {
   static override summary = 'A row for each segment: offsets, records, bytes, times, codecs.'
-  static override description = `Reads the headers of all batches and counts index entries, without the room that a
-running broker has preallocated: those of the offset, the time and the transaction
-index beside each other. The ratio of a codec is uncompressed by compressed size of the first
+  static override description = `Reads the headers of all batches and counts index entries, without the room that a \
+running broker has preallocated: those of the offset, the time and the transaction \
+index beside each other. The ratio of a codec is uncompressed by compressed size of the first \
 32 MiB that a segment has of it. Changes nothing.
 
-PATH is a partition folder, a file of a segment, or a data root. With more than
+PATH is a partition folder, a file of a segment, or a data root. With more than \
 one partition --json gives a list with "partition" and "segments" in each item.`
   static override examples = [
     {

@@ -29,12 +29,12 @@ interface NamedResult extends Result {
 
 export default class Transactions extends PartitionsCommand<Result, NamedResult> {
   static override summary = 'Open and completed transactions, and who holds the last stable offset.'
-  static override description = `Readers of committed records stop at the last stable offset: where the oldest
-transaction begins that is not decided. The first line says which that is, and
+  static override description = `Readers of committed records stop at the last stable offset: where the oldest \
+transaction begins that is not decided. The first line says which that is, and \
 since when.
 
-Open transactions come from the producer state, completed ones from a walk over
-the whole log. The last ${SHOWN} of them are shown, with --all all of them; --json has
+Open transactions come from the producer state, completed ones from a walk over \
+the whole log. The last ${SHOWN} of them are shown, with --all all of them; --json has \
 them all. A marker that ends nothing is left out. Changes nothing.`
   static override examples = [
     {

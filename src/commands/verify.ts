@@ -20,14 +20,14 @@ export interface VerifyResult extends VerifyTotals {
 
 export default class Verify extends BaseCommand<VerifyResult> {
   static override summary = 'Check bytes, checksums and every relation between the files of a log.'
-  static override description = `Reads each log once and holds its indexes, snapshots, transaction indexes, leader
-epochs and the checkpoints of the data root against it. Changes nothing, and goes
+  static override description = `Reads each log once and holds its indexes, snapshots, transaction indexes, leader \
+epochs and the checkpoints of the data root against it. Changes nothing, and goes \
 on behind damage to say what is lost.
 
-PATH is a partition folder, a file in one, or a data root; several may follow.
-Findings are errors (bytes or records are lost or contradict each other),
-warnings (what recovery would rebuild or cut) and infos (legal leftovers). The
-exit status is 3 where one is as grave as --fail-on says. docs/verify.md lists
+PATH is a partition folder, a file in one, or a data root; several may follow. \
+Findings are errors (bytes or records are lost or contradict each other), \
+warnings (what recovery would rebuild or cut) and infos (legal leftovers). The \
+exit status is 3 where one is as grave as --fail-on says. docs/verify.md lists \
 them all.`
   static override examples = [
     {
