@@ -174,8 +174,8 @@ function holderText(holder: StableOffsetHolder): string {
       return 'the high watermark, no transaction holds it back.'
     case 'open': {
       const { producerId, firstOffset } = holder.transaction
-      const since = holder.since === undefined ? '' : `,\nof ${formatTime(holder.since)}`
-      return `held by producer ${producerId}, whose transaction\nis open since offset ${firstOffset}${since}.`
+      const since = holder.since === undefined ? '' : ` of ${formatTime(holder.since)}`
+      return `held by producer ${producerId}, whose transaction is open\nsince offset ${firstOffset}${since}.`
     }
     case 'unreplicated':
       return holder.transaction === undefined

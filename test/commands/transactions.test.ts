@@ -95,9 +95,8 @@ describe('open transactions', () => {
   it('hold the last stable offset, which people are told', async () => {
     const run = await runCommand(Transactions, [join(FIXTURES, 'crash/ledger-0')])
     expect(run.stdout.split('\nCompleted')[0]).toMatchInlineSnapshot(`
-      "Last stable offset 288: held by producer 2, whose transaction
-      is open since offset 288,
-      of 2026-01-01T00:00:54.000Z.
+      "Last stable offset 288: held by producer 2, whose transaction is open
+      since offset 288 of 2026-01-01T00:00:54.000Z.
 
       Open:
       producer  epoch  first offset  last written
