@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/interop/**', 'node_modules/**'],
+    setupFiles: ['test/support/seed.ts'],
     testTimeout: 20_000,
     maxWorkers: 2,
   },
