@@ -1,17 +1,17 @@
 import { basename, join } from 'node:path'
 import {
   CorruptBatchError,
-  InvalidArgumentError,
   InvalidConfigError,
   KafkatsError,
   NotAPartitionError,
   PartitionLockedError,
   StorageIoError,
 } from '../errors.ts'
+import { PARTITION_LOCK_NAME } from '../storage/partition-lock.ts'
+import { refuseStrangerInDataRoot } from './foreign-folder.ts'
 import { backupFolderIn, BackupFileSystem } from '../storage/backup-file-system.ts'
 import { BatchScanner } from '../storage/batch-scanner.ts'
 import type { LockProbe } from '../storage/data-root-guard.ts'
-import { isDataRoot } from '../storage/data-root.ts'
 import { LOG_SUFFIX, logFileName, offsetOfFileName } from '../storage/file-names.ts'
 import { osErrorCode, type FileSystem } from '../storage/file-system.ts'
 import type { ConfigProperties } from '../storage/log-config.ts'
@@ -64,6 +64,7 @@ export interface MendWork {
  */
 export function runMend(target: MendTarget, options: MendOptions, work: MendWork): MendResult {
   const { fs, dryRun } = options
+  const planned = fingerprint(fs, target.dir)
   const before = readableEnd(fs, target.dir)
   const overlay = new OverlayFileSystem(fs)
   const { findings, logStartOffset } = work.plan(overlay)
@@ -75,7 +76,7 @@ export function runMend(target: MendTarget, options: MendOptions, work: MendWork
   let backup: string | undefined
   if (!dryRun && changes.length > 0) {
     const why = reasons(target, findings, work.command)
-    backup = act(target, options, work, changes, why)
+    backup = act(target, options, work, { changes, why, planned })
   }
   return {
     partition: target.shown,
@@ -95,21 +96,31 @@ function act(
   target: MendTarget,
   options: MendOptions,
   work: MendWork,
-  changes: readonly FileChange[],
-  why: (name: string) => string,
+  plan: {
+    readonly changes: readonly FileChange[]
+    readonly why: (name: string) => string
+    /** What the folder looked like when the plan was made. */
+    readonly planned: string
+  },
 ): string | undefined {
   const { fs, now } = options
+  const { changes, why } = plan
+  const requireUnchanged = (): void => {
+    if (fingerprint(fs, target.dir) === plan.planned) return
+    throw new PartitionLockedError(
+      `${target.shown} was written to while "${work.command}" was being planned`,
+      { file: target.dir, hint: 'nothing was changed; run it again when nobody writes there' },
+    )
+  }
   if (!options.backup) {
+    requireUnchanged()
     work.act(fs, changes)
     return undefined
   }
   const parent =
     options.backupDir === undefined ? target.dir : join(options.backupDir, basename(target.dir))
-  if (options.backupDir !== undefined && isDataRoot(fs, options.backupDir)) {
-    throw new InvalidArgumentError(
-      `${options.backupDir} is a data root: a broker does not start with a stranger's folder in it`,
-      { file: options.backupDir, hint: 'name a folder elsewhere with --backup-dir' },
-    )
+  if (options.backupDir !== undefined) {
+    refuseStrangerInDataRoot(fs, options.backupDir, '--backup-dir')
   }
   const backupDir = backupFolderIn(fs, parent, now)
   const keeping = new BackupFileSystem(fs, {
@@ -129,6 +140,7 @@ function act(
     })
   }
   try {
+    requireUnchanged()
     work.act(keeping, changes)
   } catch (error) {
     if (error instanceof PartitionLockedError) keeping.discard()
@@ -228,4 +240,14 @@ export class MendRefusedError extends KafkatsError {
       cause: reason,
     })
   }
+}
+
+/** Names, sizes and times of the files of a partition: the same where nobody has written in between. */
+function fingerprint(fs: FileSystem, dir: string): string {
+  return fs
+    .list(dir)
+    .map((name) => ({ name, stat: fs.stat(join(dir, name)) }))
+    .filter(({ name, stat }) => stat?.isFile === true && name !== PARTITION_LOCK_NAME)
+    .map(({ name, stat }) => `${name} ${stat?.size} ${stat?.mtimeMs}`)
+    .join('\n')
 }

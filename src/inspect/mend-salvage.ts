@@ -1,5 +1,7 @@
 import { basename, join, resolve } from 'node:path'
 import { CorruptBatchError, InvalidArgumentError, KafkatsError, StorageIoError } from '../errors.ts'
+import { dataRootOf } from '../storage/data-root.ts'
+import { refuseStrangerInDataRoot } from './foreign-folder.ts'
 import type { Batch } from '../records/batch.ts'
 import { BatchScanner } from '../storage/batch-scanner.ts'
 import {
@@ -61,6 +63,17 @@ export function salvagePartition(
   const { fs, dryRun } = options
   const isPartition = parsePartitionFolder(basename(resolve(folder))) !== undefined
   const salvaged = isPartition ? folder : join(folder, basename(target.dir))
+  refuseStrangerInDataRoot(fs, folder, '--salvage')
+  const root = dataRootOf(fs, resolve(salvaged))
+  if (root !== undefined) {
+    throw new InvalidArgumentError(
+      `${salvaged} would stand in the data root ${root}, where a broker may be running`,
+      {
+        file: salvaged,
+        hint: 'salvage to a folder elsewhere, and move it there when the broker is stopped',
+      },
+    )
+  }
   requireEmpty(fs, folder)
   const bases = segmentBases(fs, target.dir)
   const config = parseLogConfig(options.config)

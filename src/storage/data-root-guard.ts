@@ -52,7 +52,8 @@ export function rootLockState(
   if (!fs.exists(path)) return 'free'
   const locks = probe.locks()
   if (locks !== undefined && listsInode(locks, probe.inode(path))) return 'held'
-  if (namedWriter(fs, path) !== undefined) return 'free'
+  const writer = namedWriter(fs, path)
+  if (writer !== undefined && isAlive(writer)) return 'free'
   return locks !== undefined && fs.exists(join(root, CLEAN_SHUTDOWN_NAME)) ? 'free' : 'unknown'
 }
 
@@ -70,12 +71,16 @@ export function ensureNoBroker(
     case 'free':
       return
     case 'held':
-      throw new PartitionLockedError(`a broker is running on ${root}: it holds ${file}`, {
-        file,
-        hint: 'stop the broker first, or work on a copy of the partition',
-      })
+      throw brokerIsRunning(root, file)
     case 'unknown':
-      if (options.brokerIsStopped === true || canLock(fs, file, options.probe ?? SYSTEM)) return
+      switch (tryLock(fs, file, options.probe ?? SYSTEM)) {
+        case 'acquired':
+          return
+        case 'held':
+          throw brokerIsRunning(root, file)
+        case 'unavailable':
+          if (options.brokerIsStopped === true) return
+      }
       throw new PartitionLockedError(
         `${file} is there and no ${CLEAN_SHUTDOWN_NAME} beside it: a broker may be running on ${root}`,
         {
@@ -86,11 +91,22 @@ export function ensureNoBroker(
   }
 }
 
-/** Whether the OS lock of a broker can be had, which says that none runs. It is given up again. */
-function canLock(fs: FileSystem, path: string, probe: LockProbe): boolean {
+function brokerIsRunning(root: string, file: string): PartitionLockedError {
+  return new PartitionLockedError(`a broker is running on ${root}: it holds ${file}`, {
+    file,
+    hint: 'stop the broker first, or work on a copy of the partition',
+  })
+}
+
+/** Tries for the OS lock of a broker: that it can be had says that none runs. It is given up again. */
+function tryLock(
+  fs: FileSystem,
+  path: string,
+  probe: LockProbe,
+): 'acquired' | 'held' | 'unavailable' {
   const file = fs.open(path, 'read-write')
   try {
-    return probe.lock(file.fd) === 'acquired'
+    return file.fd < 0 ? 'unavailable' : probe.lock(file.fd)
   } finally {
     file.close()
   }

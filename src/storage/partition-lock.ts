@@ -9,6 +9,8 @@ export const PARTITION_LOCK_NAME = '.lock'
 const MAX_LOCK_BYTES = 4096
 /** A dead lock that was put aside; left behind, it says as the lock itself that the log was not closed. */
 const ASIDE_NAME = /^\.lock\.\d+\.tmp$/
+/** A lock that was being written when its writer died. */
+const NEW_NAME = /^\.lock\.\d+\.new$/
 
 /** A process as a lock names it. */
 export interface LockOwner {
@@ -31,12 +33,14 @@ export interface LockOptions {
 export class PartitionLock {
   readonly #fs: FileSystem
   readonly #path: string
+  readonly #owner: LockOwner
   /** A dead writer's lock was found. */
   readonly tookOver: boolean
 
-  private constructor(fs: FileSystem, path: string, tookOver: boolean) {
+  private constructor(fs: FileSystem, path: string, owner: LockOwner, tookOver: boolean) {
     this.#fs = fs
     this.#path = path
+    this.#owner = owner
     this.tookOver = tookOver
   }
 
@@ -46,23 +50,27 @@ export class PartitionLock {
     const owner = options.owner ?? thisProcess()
     if (!writeLock(fs, path, owner)) takeOver(fs, dir, path, owner, options.isAlive ?? isAlive)
     try {
-      const aside = fs.list(dir).filter((name) => ASIDE_NAME.test(name))
+      const names = fs.list(dir)
+      const aside = names.filter((name) => ASIDE_NAME.test(name))
       fs.syncDirectory(dir) // nothing may be changed before the lock is sure to outlive a power loss
-      for (const name of aside) fs.remove(join(dir, name))
-      return new PartitionLock(fs, path, aside.length > 0)
+      for (const name of [...aside, ...names.filter((name) => NEW_NAME.test(name))]) {
+        fs.remove(join(dir, name))
+      }
+      return new PartitionLock(fs, path, owner, aside.length > 0)
     } catch (error) {
-      new PartitionLock(fs, path, true).abandon()
+      new PartitionLock(fs, path, owner, true).abandon()
       throw error
     }
   }
 
   /** The log was closed: the lock goes. */
   release(): void {
-    this.#fs.remove(this.#path)
+    if (this.#isOurs()) this.#fs.remove(this.#path)
   }
 
   /** The log was not closed: the lock stays behind as that of a dead writer. */
   abandon(): void {
+    if (!this.#isOurs()) return
     const file = this.#fs.open(this.#path, 'read-write')
     try {
       file.truncate(0)
@@ -70,6 +78,29 @@ export class PartitionLock {
       file.close()
     }
   }
+
+  /** What is there now may be another's: only our own is touched. */
+  #isOurs(): boolean {
+    return (
+      this.#fs.exists(this.#path) && readLock(this.#fs, this.#path).equals(lockText(this.#owner))
+    )
+  }
+}
+
+/** Writes a lock's text under a name of its own, from where it is linked: nobody ever sees a lock half written. */
+function stageLock(fs: FileSystem, staged: string, owner: LockOwner): void {
+  fs.remove(staged)
+  const file = fs.open(staged, 'create-new')
+  try {
+    file.write(lockText(owner), 0)
+    file.sync()
+  } finally {
+    file.close()
+  }
+}
+
+function lockText(owner: LockOwner): Buffer {
+  return Buffer.from(`${JSON.stringify(owner)}\n`)
 }
 
 /** Puts the lock of a dead writer aside and writes our own. Throws PartitionLockedError where it is not dead. */
@@ -80,7 +111,8 @@ function takeOver(
   owner: LockOwner,
   isOwnerAlive: (owner: LockOwner) => boolean | 'unknown',
 ): void {
-  const holder = readOwner(fs, path)
+  const judged = readLock(fs, path)
+  const holder = ownerIn(judged)
   const alive = holder === undefined ? false : isOwnerAlive(holder)
   if (holder !== undefined && alive !== false) {
     throw new PartitionLockedError(
@@ -96,37 +128,42 @@ function takeOver(
       },
     )
   }
-  // Under a name of our own, so that of two processes only one puts it aside.
-  fs.rename(path, `${path}.${owner.pid}.tmp`)
+  const aside = `${path}.${owner.pid}.tmp`
+  fs.rename(path, aside)
+  if (!readLock(fs, aside).equals(judged)) {
+    // Another process took the dead lock over meanwhile: this is its own, and goes back.
+    fs.link(aside, path)
+    fs.remove(aside)
+    throw new PartitionLockedError(`${dir} was just locked by another writer`, { file: path })
+  }
   if (!writeLock(fs, path, owner)) {
     throw new PartitionLockedError(`${dir} was just locked by another writer`, { file: path })
   }
 }
 
+/** False where there is a lock already. */
 function writeLock(fs: FileSystem, path: string, owner: LockOwner): boolean {
-  let file
+  const staged = `${path}.${owner.pid}.new`
+  stageLock(fs, staged, owner)
   try {
-    file = fs.open(path, 'create-new')
+    fs.link(staged, path)
+    return true // what was staged is removed with all such leftovers
   } catch (error) {
-    if (osErrorCode(error) === 'EEXIST') return false
+    fs.remove(staged)
+    // ENOENT: whoever has the lock has just removed what was staged for it
+    if (osErrorCode(error) === 'EEXIST' || osErrorCode(error) === 'ENOENT') return false
     throw error
   }
-  try {
-    file.write(Buffer.from(`${JSON.stringify(owner)}\n`), 0)
-    file.sync()
-  } catch (error) {
-    file.truncate(0) // names nobody: a lock of ours that we do not know of would keep us out
-    throw error
-  } finally {
-    file.close()
-  }
-  return true
 }
 
-/** Undefined for a lock that names nobody: its writer gave up, or died before it had written it. */
-function readOwner(fs: FileSystem, path: string): LockOwner | undefined {
+function readLock(fs: FileSystem, path: string): Buffer {
+  return fs.readFile(path, MAX_LOCK_BYTES)
+}
+
+/** Undefined for a lock that names nobody: its writer gave up. */
+function ownerIn(bytes: Buffer): LockOwner | undefined {
   try {
-    const value: unknown = JSON.parse(fs.readFile(path, MAX_LOCK_BYTES).toString('utf8'))
+    const value: unknown = JSON.parse(bytes.toString('utf8'))
     if (typeof value !== 'object' || value === null) return undefined
     const { pid, host, startTime } = value as Partial<Record<keyof LockOwner, unknown>>
     if (typeof pid !== 'number' || typeof host !== 'string' || typeof startTime !== 'string') {

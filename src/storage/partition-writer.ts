@@ -1,7 +1,7 @@
 import { basename, join, resolve } from 'node:path'
 import { PartitionLockedError } from '../errors.ts'
 import { ensureNoBroker, holdRootLock, type LockProbe } from './data-root-guard.ts'
-import { CLEAN_SHUTDOWN_NAME, dataRootOf, readRootState } from './data-root.ts'
+import { CLEAN_SHUTDOWN_NAME, dataRootOf, readRootState, ROOT_LOCK_NAME } from './data-root.ts'
 import { diskFileSystem, replaceFile, type FileSystem, type OpenFile } from './file-system.ts'
 import type { LogOptions } from './log-options.ts'
 import { Log } from './log.ts'
@@ -115,11 +115,9 @@ function openLog(
   path: string,
   options: PartitionWriterOptions,
 ): { readonly log: Log; readonly backup: string | undefined } {
-  const { keepCutsFor, cleanShutdown } = options
+  const { keepCutsFor } = options
   const backup =
-    keepCutsFor === undefined || cleanShutdown === true
-      ? undefined
-      : keepWhatOpeningCuts(fs, path, options, keepCutsFor)
+    keepCutsFor === undefined ? undefined : keepWhatOpeningCuts(fs, path, options, keepCutsFor)
   return { log: Log.open(path, options), backup }
 }
 
@@ -134,13 +132,21 @@ class RootLock {
   }
 
   static acquire(fs: FileSystem, root: string, probe: LockProbe | undefined): RootLock {
-    const lock = PartitionLock.acquire(fs, root)
+    // A dead one's file is put aside by its name: first the OS lock on it, so that no broker has it meanwhile.
+    const existing = fs.exists(join(root, ROOT_LOCK_NAME))
+      ? holdRootLock(fs, root, probe)
+      : undefined
     try {
-      return new RootLock(lock, holdRootLock(fs, root, probe))
-    } catch (error) {
-      // A broker that was faster has this file for its lock now, so it stays.
-      if (!(error instanceof PartitionLockedError)) lock.release()
-      throw error
+      const lock = PartitionLock.acquire(fs, root)
+      try {
+        return new RootLock(lock, holdRootLock(fs, root, probe))
+      } catch (error) {
+        // A broker that was faster has this file for its lock now, so it stays.
+        if (!(error instanceof PartitionLockedError)) lock.release()
+        throw error
+      }
+    } finally {
+      existing?.close()
     }
   }
 

@@ -7,6 +7,7 @@ import {
   openSync,
   readFileSync,
   readdirSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
@@ -563,6 +564,20 @@ describe('in a data root', () => {
     expect(existsSync(dir)).toBe(canTell)
     writeFileSync(lock, '')
     expect((await append(dir, ['--broker-is-stopped'], 'x')).exitStatus).toBe(0)
+  })
+
+  test('damage that a clean marker hides is kept, too', async () => {
+    const { root: path, dir } = root('{}')
+    await append(dir, ['--batch-size', '1'], 'a\nb\nc\n')
+    const log = join(dir, SEGMENT)
+    const bytes = readFileSync(log)
+    bytes[bytes.length / 3 + 40] = (bytes[bytes.length / 3 + 40] ?? 0) ^ 1
+    writeFileSync(log, bytes)
+    rmSync(join(dir, SEGMENT.replace('.log', '.index')))
+    const run = await append(dir, [], 'd\n')
+    expect(run.stderr).toContain('Note: what was cut is kept in ')
+    expect(readdirSync(dir).some((name) => name.startsWith('kafkats-cut-'))).toBe(true)
+    expect(existsSync(join(path, '.kafka_cleanshutdown'))).toBe(true)
   })
 
   test('another partition of the root is being written', async () => {

@@ -87,6 +87,37 @@ describe('a power loss while a dead lock is taken over', () => {
     expect(moments).toBeGreaterThan(4)
   })
 
+  test('a lock that is by now the lock of another writer is left alone', () => {
+    const fs = folder()
+    const first = PartitionLock.acquire(fs, DIR, { owner: owner(1) })
+    const second = PartitionLock.acquire(fs, DIR, { owner: owner(2), isAlive: () => false })
+    first.release()
+    first.abandon()
+    expect(() => PartitionLock.acquire(fs, DIR, { owner: owner(3), isAlive: () => true })).toThrow(
+      /process 2/,
+    )
+    second.release()
+    PartitionLock.acquire(fs, DIR, { owner: owner(3) })
+  })
+
+  test('a lock that was taken over by another meanwhile goes back', () => {
+    const fs = folder()
+    PartitionLock.acquire(fs, DIR, { owner: owner(1) })
+    // while process 3 asks whether 1 is alive, process 2 takes the dead lock over
+    const isAlive = (asked: { pid: number }): boolean => {
+      if (asked.pid === 1) {
+        PartitionLock.acquire(fs, DIR, { owner: owner(2), isAlive: () => false })
+      }
+      return false
+    }
+    expect(() => PartitionLock.acquire(fs, DIR, { owner: owner(3), isAlive })).toThrow(
+      PartitionLockedError,
+    )
+    expect(() => PartitionLock.acquire(fs, DIR, { owner: owner(4), isAlive: () => true })).toThrow(
+      /process 2/,
+    )
+  })
+
   test('a lock that could not be made keeps nobody out', () => {
     const operations = folder()
     PartitionLock.acquire(operations, DIR, { owner: owner(1) })
