@@ -1,14 +1,16 @@
+import { dirname, resolve } from 'node:path'
 import { Args, Flags } from '@oclif/core'
 import { BaseCommand, EXIT, type ExitStatus } from '../cli/base-command.ts'
 import { encodingFlags, encodingsOf, sizeFlag } from '../cli/flags.ts'
 import { Output } from '../cli/output.ts'
 import { breathe } from '../cli/progress.ts'
-import { isBeingWritten } from '../inspect/dump-being-written.ts'
 import { dumpFile, type FileDumpOptions } from '../inspect/dump-file.ts'
 import { kafkaFormat } from '../inspect/dump-format-kafka.ts'
 import { ndjsonFormat } from '../inspect/dump-format-ndjson.ts'
 import { textFormat } from '../inspect/dump-format-text.ts'
 import { dumpTargets, type DumpTarget } from '../inspect/dump-target.ts'
+import { dataRootOf } from '../storage/data-root.ts'
+import { hasLiveWriter } from '../storage/data-root-guard.ts'
 import { diskFileSystem } from '../storage/file-system.ts'
 
 const FORMATS = { text: textFormat, kafka: kafkaFormat, ndjson: ndjsonFormat } as const
@@ -97,7 +99,9 @@ export default class Dump extends BaseCommand {
         if (this.#output.closed) return
         if (!isFirst && flags.format === 'text') await this.#output.write('\n')
         isFirst = false
-        const written = isBeingWritten(diskFileSystem, target.path)
+        const folder = dirname(resolve(target.path))
+        const root = dataRootOf(diskFileSystem, folder)
+        const written = hasLiveWriter(diskFileSystem, folder, root)
         await this.#dump(target, flags.format, { ...options, isBeingWritten: written })
       }
     }

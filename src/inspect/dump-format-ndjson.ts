@@ -1,11 +1,9 @@
 import type { Batch } from '../records/batch.ts'
-import type { LogRecord } from '../records/record.ts'
-import { readControlRecordType } from '../records/control-record.ts'
 import type { DumpEntry } from './dump-entries.ts'
 import type { DumpFormat, DumpFormatOptions } from './dump-format.ts'
 import type { DumpedBatch } from './dump-log.ts'
 import type { DumpTarget } from './dump-target.ts'
-import { recordToJsonLine, type RecordContext } from './record-json.ts'
+import { contextOf, recordToJsonLine } from './record-json.ts'
 
 /**
  * A line of JSON for each batch or entry. Batches have Kafka's field names; those of magic 0 and 1 have no `count` and no
@@ -58,20 +56,6 @@ function recordsOf(batch: Batch, options: DumpFormatOptions): string[] {
   return Array.from(batch.records(), (record) =>
     recordToJsonLine(record, contextOf(batch, record), options.encodings),
   )
-}
-
-function contextOf(batch: Batch, record: LogRecord): RecordContext {
-  const { timestampType, partitionLeaderEpoch, producerId, producerEpoch } = batch
-  const { isTransactional, isControl } = batch
-  return {
-    timestampType,
-    partitionLeaderEpoch,
-    producerId,
-    producerEpoch,
-    isTransactional,
-    isControl,
-    ...(isControl && { controlType: readControlRecordType(record.key, batch.place) }),
-  }
 }
 
 /** The fields of an entry, each with a comma in front. */

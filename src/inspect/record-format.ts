@@ -1,8 +1,6 @@
-import { readControlRecordType } from '../records/control-record.ts'
-import type { Batch } from '../records/batch.ts'
 import type { LogRecord } from '../records/record.ts'
 import { ndjsonFormat } from './dump-format-ndjson.ts'
-import { recordToJsonLine, type Encodings, type RecordContext } from './record-json.ts'
+import { contextOf, recordToJsonLine, type Encodings, type RecordContext } from './record-json.ts'
 import type { SelectedBatch } from './record-reader.ts'
 import { compileTemplate, type TemplatePlace } from './record-template.ts'
 import { recordToText } from './record-text.ts'
@@ -20,21 +18,6 @@ export interface RecordFormatOptions {
   readonly encodings: Encodings
   /** Name of the partition, for lines of JSON from several. */
   readonly label?: string | undefined
-}
-
-/** What the batch of a record says of it. */
-export function contextOf(batch: Batch, record: LogRecord): RecordContext {
-  const { timestampType, partitionLeaderEpoch, producerId, producerEpoch } = batch
-  const { isTransactional, isControl } = batch
-  return {
-    timestampType,
-    partitionLeaderEpoch,
-    producerId,
-    producerEpoch,
-    isTransactional,
-    isControl,
-    ...(isControl && { controlType: readControlRecordType(record.key, batch.place) }),
-  }
 }
 
 function recordLines(

@@ -1,3 +1,5 @@
+import type { Batch } from '../records/batch.ts'
+import { readControlRecordType } from '../records/control-record.ts'
 import { isUtf8 } from 'node:buffer'
 import { parse as parseLossless } from 'lossless-json'
 import { InvalidArgumentError } from '../errors.ts'
@@ -103,6 +105,21 @@ function decodeText(text: string, encoding: Encoding, what: string): Buffer {
         throw new InvalidArgumentError(`${what} is not base64 (with its padding)`)
       }
       return bytes
+  }
+}
+
+/** What the batch of a record says of it. */
+export function contextOf(batch: Batch, record: LogRecord): RecordContext {
+  const { timestampType, partitionLeaderEpoch, producerId, producerEpoch } = batch
+  const { isTransactional, isControl } = batch
+  return {
+    timestampType,
+    partitionLeaderEpoch,
+    producerId,
+    producerEpoch,
+    isTransactional,
+    isControl,
+    ...(isControl && { controlType: readControlRecordType(record.key, batch.place) }),
   }
 }
 

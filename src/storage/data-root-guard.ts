@@ -1,13 +1,10 @@
 import { readFileSync, statSync } from 'node:fs'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { PartitionLockedError } from '../errors.ts'
 import { CLEAN_SHUTDOWN_NAME, ROOT_LOCK_NAME } from './data-root.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
-import { PARTITION_LOCK_NAME } from './partition-lock.ts'
+import { isOwnerAlive, PARTITION_LOCK_NAME, readLockOwner } from './partition-lock.ts'
 import { tryPosixLock } from './posix-lock.ts'
-
-const MAX_LOCK_BYTES = 4096
 
 /** How the guard learns of OS locks; tests put their own in its place. */
 export interface LockProbe {
@@ -52,8 +49,7 @@ export function rootLockState(
   if (!fs.exists(path)) return 'free'
   const locks = probe.locks()
   if (locks !== undefined && listsInode(locks, probe.inode(path))) return 'held'
-  const writer = namedWriter(fs, path)
-  if (writer !== undefined && isAlive(writer)) return 'free'
+  if (namesLivingWriter(fs, path)) return 'free'
   return locks !== undefined && fs.exists(join(root, CLEAN_SHUTDOWN_NAME)) ? 'free' : 'unknown'
 }
 
@@ -136,10 +132,7 @@ export function hasLiveWriter(
 ): boolean {
   const locks = [join(dir, PARTITION_LOCK_NAME)]
   if (root !== undefined) locks.push(join(root, ROOT_LOCK_NAME))
-  const namesLiving = locks.some((path) => {
-    const writer = fs.exists(path) ? namedWriter(fs, path) : undefined
-    return writer !== undefined && isAlive(writer)
-  })
+  const namesLiving = locks.some((path) => namesLivingWriter(fs, path))
   if (namesLiving || root === undefined) return namesLiving
   const state = rootLockState(fs, root, probe)
   // Where the system lists its locks and this one is not held, its broker has died.
@@ -154,30 +147,8 @@ function listsInode(locks: string, inode: bigint): boolean {
   })
 }
 
-interface NamedWriter {
-  readonly pid: number
-  readonly host: string
-}
-
-/** The process that a lock file of kafkats names; undefined for an empty one, as a broker's is. */
-function namedWriter(fs: FileSystem, path: string): NamedWriter | undefined {
-  try {
-    const value: unknown = JSON.parse(fs.readFile(path, MAX_LOCK_BYTES).toString('utf8'))
-    if (typeof value !== 'object' || value === null) return undefined
-    const { pid, host } = value as { pid?: unknown; host?: unknown }
-    return typeof pid === 'number' && typeof host === 'string' ? { pid, host } : undefined
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined
-    throw error
-  }
-}
-
-function isAlive({ pid, host }: NamedWriter): boolean {
-  if (host !== hostname()) return true
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
+/** Whether a lock file names a kafkats that runs, or may run on another machine. */
+function namesLivingWriter(fs: FileSystem, path: string): boolean {
+  const owner = readLockOwner(fs, path)
+  return owner !== undefined && isOwnerAlive(owner) !== false
 }

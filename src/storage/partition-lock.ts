@@ -48,7 +48,7 @@ export class PartitionLock {
   static acquire(fs: FileSystem, dir: string, options: LockOptions = {}): PartitionLock {
     const path = join(dir, PARTITION_LOCK_NAME)
     const owner = options.owner ?? thisProcess()
-    if (!writeLock(fs, path, owner)) takeOver(fs, dir, path, owner, options.isAlive ?? isAlive)
+    if (!writeLock(fs, path, owner)) takeOver(fs, dir, path, owner, options.isAlive ?? isOwnerAlive)
     try {
       const names = fs.list(dir)
       const aside = names.filter((name) => ASIDE_NAME.test(name))
@@ -109,11 +109,11 @@ function takeOver(
   dir: string,
   path: string,
   owner: LockOwner,
-  isOwnerAlive: (owner: LockOwner) => boolean | 'unknown',
+  isAlive: (owner: LockOwner) => boolean | 'unknown',
 ): void {
   const judged = readLock(fs, path)
   const holder = ownerIn(judged)
-  const alive = holder === undefined ? false : isOwnerAlive(holder)
+  const alive = holder === undefined ? false : isAlive(holder)
   if (holder !== undefined && alive !== false) {
     throw new PartitionLockedError(
       alive === 'unknown'
@@ -160,6 +160,11 @@ function readLock(fs: FileSystem, path: string): Buffer {
   return fs.readFile(path, MAX_LOCK_BYTES)
 }
 
+/** The kafkats that a lock file names; undefined for one that names nobody, as a broker's, and where there is none. */
+export function readLockOwner(fs: FileSystem, path: string): LockOwner | undefined {
+  return fs.exists(path) ? ownerIn(readLock(fs, path)) : undefined
+}
+
 /** Undefined for a lock that names nobody: its writer gave up. */
 function ownerIn(bytes: Buffer): LockOwner | undefined {
   try {
@@ -180,7 +185,8 @@ function thisProcess(): LockOwner {
   return { pid: process.pid, host: hostname(), startTime: startTimeOf(process.pid) ?? '' }
 }
 
-function isAlive(owner: LockOwner): boolean | 'unknown' {
+/** Whether the process still runs; `unknown` for one of another machine. */
+export function isOwnerAlive(owner: LockOwner): boolean | 'unknown' {
   if (owner.host !== hostname()) return 'unknown'
   try {
     process.kill(owner.pid, 0)
