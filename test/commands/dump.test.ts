@@ -261,7 +261,10 @@ describe('damage', () => {
     const cut = await run(log, '--format', 'kafka', '--max-bytes', '500')
     expect(cut.stdout).not.toContain('invalid bytes')
     expect(cut.exitStatus).toBe(0)
-    writeFileSync(join(copy, '.lock'), JSON.stringify({ pid: process.pid, host: 'x', startTime: '' }))
+    writeFileSync(
+      join(copy, '.lock'),
+      JSON.stringify({ pid: process.pid, host: 'x', startTime: '' }),
+    )
     expect(await run(log, '--format', 'ndjson')).toMatchObject({ stderr: '', exitStatus: 0 })
     writeFileSync(join(copy, '.lock'), '')
     expect((await run(log, '--format', 'ndjson')).exitStatus).toBe(3)
