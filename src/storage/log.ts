@@ -21,6 +21,7 @@ import type { Isolation, IterateOptions, LogOptions, ReadOptions } from './log-o
 import type { PartitionLock } from './partition-lock.ts'
 import type { AppendOrigin } from './producer-append-info.ts'
 import { checkProducers } from './producer-check.ts'
+import { firstOffsetOf } from './producer-state-entry.ts'
 import type { ProducerState } from './producer-state.ts'
 import { rebuildProducerState } from './producer-state-loader.ts'
 import { deletableByLogStart, deletableBySize, deletableByTime } from './retention.ts'
@@ -270,7 +271,7 @@ export class Log {
       const { duplicate } = checked
       return {
         ...info,
-        firstOffset: duplicate.lastOffset - BigInt(duplicate.offsetDelta),
+        firstOffset: firstOffsetOf(duplicate),
         lastOffset: duplicate.lastOffset,
         logAppendTime: duplicate.timestamp,
         isDuplicate: true,

@@ -13,6 +13,7 @@ export interface BatchMetadata {
   readonly timestamp: bigint
 }
 
+/** Offset of the first record that the batch ever had. */
 export function firstOffsetOf(batch: BatchMetadata): bigint {
   return batch.lastOffset - BigInt(batch.offsetDelta)
 }
