@@ -335,6 +335,8 @@ class OverlayFile implements OpenFile {
 
   write(bytes: Uint8Array, position: number): void {
     const node = this.#changing('write to')
+    // As pwrite does: nothing written makes no file longer.
+    if (bytes.length === 0) return
     for (let done = 0; done < bytes.length;) {
       const at = position + done
       const number = Math.floor(at / PAGE_BYTES)

@@ -13,7 +13,7 @@ import { parseJsonExact } from '../../src/cli/json.ts'
 import Dump from '../../src/commands/dump.ts'
 import { expectedBatches, type ExpectedBatch } from '../support/expected.ts'
 import { copyFixture, DAMAGES, FIXTURES } from '../support/fixtures.ts'
-import { runCommand, type CommandRun } from '../support/run-command.ts'
+import { runCommand, unwrapped, type CommandRun } from '../support/run-command.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const run = (...argv: string[]): Promise<CommandRun> => runCommand(Dump, argv)
@@ -187,7 +187,7 @@ describe('damage', () => {
     const lines = linesOf(stdout)
     expect(lines.at(-1)).toMatchObject({ lastOffset: 174, valid: true })
     expect(stderr).toContain('crc differs')
-    expect(stderr.replaceAll('\n', ' ')).toContain('byte 846, offset 175')
+    expect(unwrapped(stderr)).toContain('byte 846, offset 175')
     expect(exitStatus).toBe(3)
   })
 
@@ -326,7 +326,7 @@ describe('files', () => {
       fixture('broker-4.1.0/meta.properties'),
       fixture('crash/ledger-0/leader-epoch-checkpoint'),
     )
-    expect(stderr).toContain('meta.properties is no file that can be')
+    expect(unwrapped(stderr)).toContain('meta.properties is no file that can be dumped')
     expect(stdout).toContain('START OFFSET')
     expect(exitStatus).toBe(2)
     expect((await run(fixture('nowhere.log'))).exitStatus).toBe(1)

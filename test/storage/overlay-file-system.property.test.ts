@@ -106,6 +106,18 @@ it('behaves as the disk does, leaves the disk alone, and knows what would be dif
   )
 })
 
+it('is not made longer by writing nothing behind the end', () => {
+  const root = temporaryFolder()
+  for (const fs of [diskFileSystem, new OverlayFileSystem(diskFileSystem)]) {
+    const path = join(root, fs === diskFileSystem ? 'disk' : 'overlay')
+    const file = fs.open(path, 'create')
+    file.write(Buffer.alloc(0), 100)
+    file.writev([Buffer.alloc(0)], 100)
+    expect(file.size()).toBe(0)
+    file.close()
+  }
+})
+
 function lengthOf(hex: string | undefined): number | undefined {
   return hex === undefined ? undefined : hex.length / 2
 }

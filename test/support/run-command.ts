@@ -78,6 +78,11 @@ export async function runCommand(
   }
 }
 
+/** Talk without its line ends: where those fall depends on how long the paths are in which the tests run. */
+export function unwrapped(talk: string): string {
+  return talk.replace(/\s+/g, ' ')
+}
+
 /** Puts what is written to `stream` into `chunks`, until the function it returns is called. */
 function catchWrites(stream: NodeJS.WriteStream, chunks: Buffer[]): () => void {
   const own = Object.getOwnPropertyDescriptor(stream, 'write')
