@@ -30,7 +30,14 @@ interface Model {
 
 class Real {
   readonly fs = new FaultFileSystem()
-  log = this.open(0n)
+  log: Log
+
+  constructor() {
+    // As on a disk, files are younger than their records. Kafka takes a log's time of change for its greatest timestamp
+    // where a truncation, the first call after the opening, empties the time index (LogSegment.largestTimestamp).
+    this.fs.now = Number(NOW) + 86_400_000
+    this.log = this.open(0n)
+  }
 
   open(logStartOffset: bigint): Log {
     this.log = Log.open('/data/model-0', {
