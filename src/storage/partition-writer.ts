@@ -1,8 +1,8 @@
 import { basename, join, resolve } from 'node:path'
 import { PartitionLockedError } from '../errors.ts'
-import { ensureNoBroker, holdRootLock, type LockProbe } from './data-root-guard.ts'
-import { CLEAN_SHUTDOWN_NAME, dataRootOf, readRootState, ROOT_LOCK_NAME } from './data-root.ts'
-import { diskFileSystem, replaceFile, type FileSystem, type OpenFile } from './file-system.ts'
+import { ensureNoBroker, type LockProbe } from './data-root-guard.ts'
+import { CLEAN_SHUTDOWN_NAME, dataRootOf, readRootState } from './data-root.ts'
+import { diskFileSystem, replaceFile, type FileSystem } from './file-system.ts'
 import type { LogOptions } from './log-options.ts'
 import { Log } from './log.ts'
 import {
@@ -11,7 +11,7 @@ import {
   writeOffsetCheckpoint,
 } from './offset-checkpoint.ts'
 import { keepWhatOpeningCuts } from './opening-backup.ts'
-import { PartitionLock } from './partition-lock.ts'
+import { RootLock } from './root-lock.ts'
 
 const MAX_MARKER_BYTES = 65_536
 
@@ -119,41 +119,6 @@ function openLog(
   const backup =
     keepCutsFor === undefined ? undefined : keepWhatOpeningCuts(fs, path, options, keepCutsFor)
   return { log: Log.open(path, options), backup }
-}
-
-/** The `.lock` of a data root, taken from other writers by its content and from brokers by an OS lock. */
-class RootLock {
-  readonly #lock: PartitionLock
-  readonly #file: OpenFile
-
-  private constructor(lock: PartitionLock, file: OpenFile) {
-    this.#lock = lock
-    this.#file = file
-  }
-
-  static acquire(fs: FileSystem, root: string, probe: LockProbe | undefined): RootLock {
-    // A dead one's file is put aside by its name: first the OS lock on it, so that no broker has it meanwhile.
-    const existing = fs.exists(join(root, ROOT_LOCK_NAME))
-      ? holdRootLock(fs, root, probe)
-      : undefined
-    try {
-      const lock = PartitionLock.acquire(fs, root)
-      try {
-        return new RootLock(lock, holdRootLock(fs, root, probe))
-      } catch (error) {
-        // A broker that was faster has this file for its lock now, so it stays.
-        if (!(error instanceof PartitionLockedError)) lock.release()
-        throw error
-      }
-    } finally {
-      existing?.close()
-    }
-  }
-
-  release(): void {
-    this.#lock.release()
-    this.#file.close()
-  }
 }
 
 /** A data root while a partition in it is being written. The clean marker is taken away when it begins. */
