@@ -34,6 +34,10 @@ export type ErrorCode =
   | 'KAFKATS_PARTITION_LOCKED'
   | 'KAFKATS_LOG_CLOSED'
   | 'KAFKATS_STORAGE_IO'
+  | 'KAFKATS_INVALID_REQUEST'
+  | 'KAFKATS_CONNECTION_LOST'
+  | 'KAFKATS_TRANSFER_CANCELLED'
+  | 'KAFKATS_TRANSFER_FAILED'
 
 /** Constants of Kafka's `Errors` that the engine answers with. */
 export type KafkaErrorName =
@@ -307,5 +311,41 @@ export class LogClosedError extends KafkatsError {
 export class StorageIoError extends KafkatsError {
   constructor(message: string, options: KafkatsErrorOptions = {}) {
     super('KAFKATS_STORAGE_IO', message, { kafkaError: 'KAFKA_STORAGE_ERROR', ...options })
+  }
+}
+
+/** Where a transfer ended that did not reach its end. */
+export interface TransferErrorOptions extends KafkatsErrorOptions {
+  /** Bytes that were handed to the socket, some of which may never arrive. */
+  readonly bytesSent: number
+}
+
+/** Who was to get the bytes has gone, or cannot be reached. */
+export class ConnectionLostError extends KafkatsError {
+  readonly bytesSent: number
+
+  constructor(message: string, options: TransferErrorOptions) {
+    super('KAFKATS_CONNECTION_LOST', message, options)
+    this.bytesSent = options.bytesSent
+  }
+}
+
+/** A transfer was cancelled by its signal, whose reason is the cause. */
+export class TransferCancelledError extends KafkatsError {
+  readonly bytesSent: number
+
+  constructor(message: string, options: TransferErrorOptions) {
+    super('KAFKATS_TRANSFER_CANCELLED', message, options)
+    this.bytesSent = options.bytesSent
+  }
+}
+
+/** A transfer ended for a reason of its own: the file has become shorter, or the thread that sent it has died. */
+export class TransferFailedError extends KafkatsError {
+  readonly bytesSent: number
+
+  constructor(message: string, options: TransferErrorOptions) {
+    super('KAFKATS_TRANSFER_FAILED', message, options)
+    this.bytesSent = options.bytesSent
   }
 }
