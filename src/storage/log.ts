@@ -1,33 +1,25 @@
 import { basename } from 'node:path'
-import {
-  InvalidArgumentError,
-  LogClosedError,
-  OffsetOutOfRangeError,
-  PolicyViolationError,
-  RecordListTooLargeError,
-} from '../errors.ts'
+import { OffsetOutOfRangeError, PolicyViolationError } from '../errors.ts'
 import type { Batch } from '../records/batch.ts'
-import { nothingAppended, type AppendInfo } from './append-info.ts'
-import { planFollowerAppend, planLeaderAppend, type AppendPlan } from './append-plan.ts'
+import type { AppendInfo } from './append-info.ts'
+import { planFollowerAppend, planLeaderAppend } from './append-plan.ts'
 import { Cleaner, type CleanParams, type CleanResult } from './cleaner.ts'
 import { collectAbortedTxns, fetch, type FetchData, type OffsetMetadata } from './fetch.ts'
 import { parsePartitionFolder } from './file-names.ts'
 import type { EpochEndOffset, LeaderEpochs } from './leader-epochs.ts'
+import { append } from './log-append.ts'
 import type { LogConfig } from './log-config.ts'
 import { iterateBatches } from './log-iteration.ts'
 import type { LoadFinding } from './log-loader.ts'
 import { openLog, type OpenedLog } from './log-opener.ts'
 import type { Isolation, IterateOptions, LogOptions, ReadOptions } from './log-options.ts'
-import type { PartitionLock } from './partition-lock.ts'
+import { flush, roll } from './log-roll.ts'
+import { deleteOldSegments, incrementLogStartOffset } from './log-start.ts'
+import { LogState } from './log-state.ts'
+import { truncateFullyAndStartAt, truncateTo } from './log-truncation.ts'
 import type { AppendOrigin } from './producer-append-info.ts'
-import { checkProducers } from './producer-check.ts'
-import { firstOffsetOf } from './producer-state-entry.ts'
 import type { ProducerState } from './producer-state.ts'
-import { rebuildProducerState } from './producer-state-loader.ts'
-import { deletableByLogStart, deletableBySize, deletableByTime } from './retention.ts'
-import { deleteSegments } from './segment-files.ts'
-import type { LogSegment, SegmentContext } from './segment.ts'
-import { LocalLog } from './local-log.ts'
+import type { LogSegment } from './segment.ts'
 import { lookupTimestamp, type OffsetForTimestamp } from './timestamp-lookup.ts'
 import type { AbortedTxn } from './txn-index.ts'
 
@@ -50,38 +42,21 @@ export class Log {
   readonly loadFindings: readonly LoadFinding[]
   /** From `partition.metadata`. */
   readonly topicId: string | undefined
-  readonly #context: SegmentContext
   readonly #options: LogOptions
-  readonly #local: LocalLog
-  readonly #leaderEpochs: LeaderEpochs
-  readonly #lock: PartitionLock | undefined
-  #producerState: ProducerState
-  #producerStateIsLoaded: boolean
-  #logStartOffset: bigint
-  #highWatermark: OffsetMetadata
-  #state: 'open' | 'failed' | 'closed' = 'open'
+  readonly #state: LogState
 
   private constructor(opened: OpenedLog, options: LogOptions) {
-    const { context, logStartOffset } = opened
-    const name = basename(context.dir)
+    const { dir, config } = opened.context
+    const name = basename(dir)
     const folder = parsePartitionFolder(name)
-    this.dir = context.dir
+    this.dir = dir
     this.topic = folder?.topic ?? name
     this.partition = folder?.partition ?? -1
-    this.config = context.config
+    this.config = config
     this.loadFindings = opened.findings
     this.topicId = opened.topicId
-    this.#context = context
     this.#options = options
-    this.#local = new LocalLog(opened)
-    this.#local.raiseRecoveryPoint(logStartOffset)
-    this.#leaderEpochs = opened.leaderEpochs
-    this.#producerState = opened.producerState
-    this.#producerStateIsLoaded = opened.producerStateIsLoaded
-    this.#lock = opened.lock
-    this.#logStartOffset = logStartOffset
-    this.#highWatermark = { offset: logStartOffset }
-    if (options.highWatermark !== 'manual') this.updateHighWatermark(this.logEndOffset)
+    this.#state = new LogState(opened, options)
   }
 
   /**
@@ -96,112 +71,48 @@ export class Log {
   }
 
   get logStartOffset(): bigint {
-    return this.#logStartOffset
+    return this.#state.logStartOffset
   }
 
   /** The offset of the next record. */
   get logEndOffset(): bigint {
-    return this.#local.logEnd.offset
+    return this.#state.logEndOffset
   }
 
   /** Everything below it is on disk as far as this log has seen to it. */
   get recoveryPoint(): bigint {
-    return this.#local.recoveryPoint
+    return this.#state.local.recoveryPoint
   }
 
   get highWatermark(): bigint {
-    return this.#highWatermark.offset
+    return this.#state.highWatermark
   }
 
   /** Readers of committed records stop here: at the oldest transaction that is not decided. */
   get lastStableOffset(): bigint {
-    const unstable = this.#firstUnstableOffset()
-    const { highWatermark } = this
-    return unstable !== undefined && unstable < highWatermark ? unstable : highWatermark
+    return this.#state.lastStableOffset
   }
 
   get segments(): readonly LogSegment[] {
-    return this.#local.segments.all
+    return this.#state.local.segments.all
   }
 
   get sizeInBytes(): number {
-    return this.#local.segments.sizeInBytes
+    return this.#state.local.segments.sizeInBytes
   }
 
   get leaderEpochs(): LeaderEpochs {
-    return this.#leaderEpochs
+    return this.#state.leaderEpochs
   }
 
   /** Producers and transactions; opened read-only, the log is replayed for it when it is first asked for. */
   get producerState(): ProducerState {
-    if (!this.#producerStateIsLoaded) {
-      this.#producerStateIsLoaded = true
-      this.#rebuildProducerState(this.logEndOffset)
-      this.#producerState.onHighWatermarkUpdated(this.highWatermark)
-    }
-    return this.#producerState
-  }
-
-  #firstUnstableOffset(): bigint | undefined {
-    const unstable = this.producerState.firstUnstableOffset
-    return unstable !== undefined && unstable < this.#logStartOffset
-      ? this.#local.locate(this.#logStartOffset).offset
-      : unstable
-  }
-
-  #ensureOpen(): void {
-    if (this.#state === 'open') return
-    throw new LogClosedError(
-      this.#state === 'closed'
-        ? `the log ${this.dir} is closed`
-        : `an earlier write to ${this.dir} failed; the log must be opened again, which repairs it`,
-      { file: this.dir },
-    )
-  }
-
-  #ensureWritable(): void {
-    this.#ensureOpen()
-    if (this.#context.readOnly) {
-      throw new InvalidArgumentError(`the log ${this.dir} was opened to be read only`, {
-        file: this.dir,
-      })
-    }
-  }
-
-  /** Runs something that writes; a failure in the middle makes the log unusable until it is opened again. */
-  #writing<T>(work: () => T): T {
-    this.#ensureWritable()
-    try {
-      return work()
-    } catch (error) {
-      this.#state = 'failed'
-      throw error
-    }
+    return this.#state.producerState
   }
 
   /** Sets the high watermark, kept within log start and log end; returns what it became. */
   updateHighWatermark(offset: bigint): bigint {
-    const { logEndOffset } = this
-    let next: OffsetMetadata = { offset }
-    if (offset < this.#logStartOffset) next = { offset: this.#logStartOffset }
-    else if (offset >= logEndOffset) next = this.#local.logEnd
-    this.#highWatermark = next
-    if (this.#producerStateIsLoaded) this.#producerState.onHighWatermarkUpdated(next.offset)
-    return next.offset
-  }
-
-  /**
-   * The high watermark with its place. As in Kafka, looking up the place of one that lies inside a batch moves it to
-   * where the batch begins.
-   */
-  #locateHighWatermark(): OffsetMetadata {
-    if (this.#highWatermark.segmentBaseOffset === undefined) {
-      this.#highWatermark = this.#local.locate(this.highWatermark)
-      if (this.#producerStateIsLoaded) {
-        this.#producerState.onHighWatermarkUpdated(this.highWatermark)
-      }
-    }
-    return this.#highWatermark
+    return this.#state.updateHighWatermark(offset)
   }
 
   /**
@@ -220,16 +131,17 @@ export class Log {
       readonly origin?: Exclude<AppendOrigin, 'replication'>
     } = {},
   ): AppendInfo {
-    this.#ensureWritable()
+    const state = this.#state
+    state.ensureWritable()
     const plan = planLeaderAppend(bytes, {
       config: this.config,
       origin: options.origin ?? 'client',
-      leaderEpoch: options.leaderEpoch ?? this.#leaderEpochs.latestEpoch ?? 0,
-      logEndOffset: this.logEndOffset,
-      now: this.#context.now(),
+      leaderEpoch: options.leaderEpoch ?? state.leaderEpochs.latestEpoch ?? 0,
+      logEndOffset: state.logEndOffset,
+      now: state.context.now(),
       maxDecompressedBytes: this.#options.maxDecompressedBytes,
     })
-    return this.#append(plan)
+    return append(state, plan)
   }
 
   /**
@@ -239,94 +151,17 @@ export class Log {
    * Refusals: CorruptBatchError, OffsetsOutOfOrderError, UnexpectedAppendOffsetError …
    */
   appendAsFollower(bytes: Buffer, options: { readonly leaderEpoch?: number } = {}): AppendInfo {
-    this.#ensureWritable()
+    const state = this.#state
+    state.ensureWritable()
     const { leaderEpoch = 0x7fffffff } = options
-    return this.#append(planFollowerAppend(bytes, { leaderEpoch, logEndOffset: this.logEndOffset }))
-  }
-
-  #append(plan: AppendPlan | undefined): AppendInfo {
-    if (plan === undefined) return nothingAppended(this.#logStartOffset)
-    const { bytes, batches, lastOffset } = plan
-    this.#assignEpochs(batches)
-    if (bytes.length > this.config.segmentBytes) {
-      throw new RecordListTooLargeError(
-        `an append has ${bytes.length} bytes, segment.bytes allows ${this.config.segmentBytes}`,
-        { hint: 'make batches smaller, or raise segment.bytes (--config segment.bytes=…)' },
-      )
-    }
-    const rolled = this.#maybeRoll(plan)
-    const checked = checkProducers(this.producerState, batches, plan.origin)
-    const info = {
-      firstOffset: plan.firstOffset,
-      lastOffset,
-      maxTimestamp: plan.maxTimestamp,
-      logAppendTime: plan.logAppendTime,
-      logStartOffset: this.#logStartOffset,
-      validBytes: plan.validBytes,
-      batchCount: batches.length,
-      isDuplicate: false,
-      rolled,
-    }
-    if ('duplicate' in checked) {
-      const { duplicate } = checked
-      return {
-        ...info,
-        firstOffset: firstOffsetOf(duplicate),
-        lastOffset: duplicate.lastOffset,
-        logAppendTime: duplicate.timestamp,
-        isDuplicate: true,
-      }
-    }
-    const segment = this.#local.activeSegment
-    const sizeBefore = segment.size
-    try {
-      segment.append(lastOffset, bytes, batches)
-    } catch (error) {
-      if (segment.size !== sizeBefore || segment.file.size() < sizeBefore) this.#state = 'failed'
-      throw error
-    }
-    this.#writing(() => {
-      this.#local.updateLogEndOffset(lastOffset + 1n)
-      this.#followLogEnd()
-      const { producerState } = this
-      for (const [, producer] of checked.producers.entries()) producerState.update(producer)
-      for (const completed of checked.completed) {
-        segment.updateTxnIndex(completed, producerState.lastStableOffset(completed))
-        producerState.completeTxn(completed)
-      }
-      producerState.updateMapEndOffset(lastOffset + 1n)
-      if (this.#options.highWatermark !== 'manual') this.updateHighWatermark(lastOffset + 1n)
-      if (this.logEndOffset - this.recoveryPoint >= this.config.flushMessages) this.flush()
-    })
-    return info
-  }
-
-  /** The high watermark may not stay above a log end that came down, and where it was the end it stays the end. */
-  #followLogEnd(): void {
-    if (this.highWatermark >= this.logEndOffset) this.updateHighWatermark(this.logEndOffset)
-  }
-
-  #assignEpochs(batches: readonly Batch[]): void {
-    for (const batch of batches) {
-      if (batch.magic >= 2) this.#leaderEpochs.assign(batch.partitionLeaderEpoch, batch.baseOffset)
-      else if (!this.#leaderEpochs.isEmpty) this.#leaderEpochs.clear()
-    }
+    const { logEndOffset } = state
+    return append(state, planFollowerAppend(bytes, { leaderEpoch, logEndOffset }))
   }
 
   /** Assigns an epoch's start without data, as a new leader does. */
   assignEpochStartOffset(epoch: number, startOffset: bigint): void {
-    this.#ensureWritable()
-    this.#leaderEpochs.assign(epoch, startOffset)
-  }
-
-  #maybeRoll(plan: AppendPlan): boolean {
-    const shouldRoll = this.#local.activeSegment.shouldRoll({
-      appendBytes: plan.bytes.length,
-      maxTimestamp: plan.maxTimestamp,
-      lastOffset: plan.lastOffset,
-    })
-    if (shouldRoll) this.roll(plan.rollOffset)
-    return shouldRoll
+    this.#state.ensureWritable()
+    this.#state.leaderEpochs.assign(epoch, startOffset)
   }
 
   /**
@@ -334,15 +169,7 @@ export class Log {
    * Takes a producer snapshot and flushes everything before the new segment.
    */
   roll(expectedNextOffset = 0n): void {
-    this.#ensureWritable()
-    const base = this.#local.rollBase(expectedNextOffset)
-    this.#writing(() => {
-      this.#local.roll(base)
-      this.producerState.updateMapEndOffset(base)
-      this.producerState.takeSnapshot()
-      this.#followLogEnd()
-      this.#local.flushUpTo(base)
-    })
+    roll(this.#state, expectedNextOffset)
   }
 
   /**
@@ -350,10 +177,7 @@ export class Log {
    * @param options.includeEmptyActive also where the active segment holds nothing
    */
   flush(options: { readonly includeEmptyActive?: boolean } = {}): void {
-    // A sync that failed may say nothing the next time, though the data never arrived: the log must be opened again.
-    this.#writing(() =>
-      this.#local.flushUpTo(this.logEndOffset, options.includeEmptyActive === true),
-    )
+    flush(this.#state, options.includeEmptyActive === true)
   }
 
   /**
@@ -364,33 +188,33 @@ export class Log {
    * Throws OffsetOutOfRangeError outside logStartOffset .. logEndOffset.
    */
   read(startOffset: bigint, options: ReadOptions = {}): FetchData {
-    this.#ensureOpen()
-    if (startOffset < this.#logStartOffset) {
+    const state = this.#state
+    state.ensureOpen()
+    if (startOffset < state.logStartOffset) {
       throw new OffsetOutOfRangeError(
-        `offset ${startOffset} is below the log start ${this.#logStartOffset}`,
+        `offset ${startOffset} is below the log start ${state.logStartOffset}`,
         { offset: startOffset, file: this.dir },
       )
     }
     const isolation = options.isolation ?? 'log_end'
     return fetch({
-      segments: this.#local.segments,
+      segments: state.local.segments,
       startOffset,
       maxBytes: options.maxBytes ?? 1024 * 1024,
       minOneMessage: options.minOneMessage ?? true,
       upperBound: this.#upperBound(isolation),
-      logEndOffset: this.#local.logEnd,
+      logEndOffset: state.local.logEnd,
       includeAbortedTxns: isolation === 'read_committed',
     })
   }
 
   #upperBound(isolation: Isolation): OffsetMetadata {
-    if (isolation === 'log_end') return this.#local.logEnd
-    const highWatermark = this.#locateHighWatermark()
+    const { local } = this.#state
+    if (isolation === 'log_end') return local.logEnd
+    const highWatermark = this.#state.locateHighWatermark()
     if (isolation === 'read_uncommitted') return highWatermark
     const { lastStableOffset } = this
-    return lastStableOffset < highWatermark.offset
-      ? this.#local.locate(lastStableOffset)
-      : highWatermark
+    return lastStableOffset < highWatermark.offset ? local.locate(lastStableOffset) : highWatermark
   }
 
   /**
@@ -401,12 +225,12 @@ export class Log {
    * Throws CorruptBatchError where no batch can be.
    */
   batches(options: IterateOptions = {}): Generator<Batch, void, void> {
-    this.#ensureOpen()
+    this.#state.ensureOpen()
     const { endOffset } = options
     const bound = this.#isolationEnd(options.isolation ?? 'log_end')
     return iterateBatches({
-      segments: this.#local.segments,
-      startOffset: options.startOffset ?? this.#logStartOffset,
+      segments: this.#state.local.segments,
+      startOffset: options.startOffset ?? this.logStartOffset,
       endOffset:
         endOffset !== undefined && (bound === undefined || endOffset < bound) ? endOffset : bound,
       logEndOffset: this.logEndOffset,
@@ -422,11 +246,11 @@ export class Log {
 
   /** Aborted transactions that reach into startOffset (included) .. upperBound (excluded). */
   collectAbortedTransactions(startOffset: bigint, upperBound: bigint): readonly AbortedTxn[] {
-    const { segments } = this.#local
+    const { segments } = this.#state.local
     const segment = segments.floor(startOffset)
     return segment === undefined
       ? []
-      : collectAbortedTxns(segments, segment, this.#logStartOffset, upperBound)
+      : collectAbortedTxns(segments, segment, this.logStartOffset, upperBound)
   }
 
   /**
@@ -435,13 +259,13 @@ export class Log {
    * largest timestamp reaches it is searched, as in Kafka.
    */
   offsetForTimestamp(timestamp: bigint): OffsetForTimestamp | undefined {
-    this.#ensureOpen()
+    this.#state.ensureOpen()
     return lookupTimestamp(timestamp, this)
   }
 
   /** Where an epoch ends, as OffsetsForLeaderEpoch answers; undefined where that is unknown. */
   endOffsetForEpoch(epoch: number): EpochEndOffset | undefined {
-    const found = this.#leaderEpochs.endOffsetFor(epoch, this.logEndOffset)
+    const found = this.leaderEpochs.endOffsetFor(epoch, this.logEndOffset)
     return found.endOffset === -1n ? undefined : found
   }
 
@@ -450,49 +274,12 @@ export class Log {
    * empty and begins at `offset`. Returns whether anything was to be removed.
    */
   truncateTo(offset: bigint): boolean {
-    this.#ensureWritable()
-    if (offset < 0n) throw new InvalidArgumentError(`a log cannot be truncated to offset ${offset}`)
-    if (offset >= this.logEndOffset) {
-      this.#leaderEpochs.truncateFromEnd(this.logEndOffset)
-      return false
-    }
-    const firstBase = this.#local.segments.first?.baseOffset ?? 0n
-    if (firstBase > offset) {
-      this.truncateFullyAndStartAt(offset)
-      return true
-    }
-    this.#writing(() => {
-      const doomed = this.#local.truncateTo(offset)
-      for (const { baseOffset } of doomed) this.producerState.removeSnapshotOf(baseOffset)
-      this.#leaderEpochs.truncateFromEnd(offset)
-      if (offset < this.#logStartOffset) this.#logStartOffset = offset
-      this.#rebuildProducerState(offset)
-      this.#context.fs.syncDirectory(this.dir) // a removed snapshot that came back would name other batches
-      this.#followLogEnd()
-    })
-    return true
+    return truncateTo(this.#state, offset)
   }
 
   /** Removes everything and begins anew, empty, at `offset`. */
   truncateFullyAndStartAt(offset: bigint, logStartOffset = offset): void {
-    this.#writing(() => {
-      this.#local.truncateFullyAndStartAt(offset)
-      this.#leaderEpochs.clear()
-      this.producerState.truncateFullyAndStartAt(offset)
-      this.#logStartOffset = logStartOffset
-      this.#rebuildProducerState(offset)
-      this.updateHighWatermark(this.logEndOffset)
-    })
-  }
-
-  #rebuildProducerState(lastOffset: bigint): void {
-    rebuildProducerState({
-      producerState: this.producerState,
-      segments: this.#local.segments,
-      logStartOffset: this.#logStartOffset,
-      lastOffset,
-      reloadFromCleanShutdown: false,
-    })
+    truncateFullyAndStartAt(this.#state, offset, logStartOffset)
   }
 
   /**
@@ -502,19 +289,7 @@ export class Log {
    * Throws OffsetOutOfRangeError above the high watermark.
    */
   incrementLogStartOffset(offset: bigint): boolean {
-    this.#ensureWritable()
-    if (offset > this.highWatermark) {
-      throw new OffsetOutOfRangeError(
-        `the log start cannot move to ${offset}, above the high watermark ${this.highWatermark}`,
-        { offset, file: this.dir },
-      )
-    }
-    if (offset <= this.#logStartOffset) return false
-    this.#logStartOffset = offset
-    this.#local.raiseRecoveryPoint(offset)
-    this.#leaderEpochs.truncateFromStart(offset)
-    this.producerState.onLogStartOffsetIncremented(offset)
-    return true
+    return incrementLogStartOffset(this.#state, offset)
   }
 
   /** {@link incrementLogStartOffset} as a client may ask for it: the topic must have the `delete` policy; -1 means the high watermark. */
@@ -529,41 +304,16 @@ export class Log {
 
   /** Removes the oldest segments that lie below the log start, exceed `retention.bytes` or `retention.ms`. Returns how many. */
   deleteOldSegments(): number {
-    this.#ensureWritable()
-    let deleted = this.#deleteSegments(deletableByLogStart(this))
-    if (this.config.delete) {
-      deleted += this.#deleteSegments(deletableBySize(this))
-      deleted += this.#deleteSegments(deletableByTime(this, this.#context.now()))
-    }
-    return deleted
-  }
-
-  #deleteSegments(candidates: readonly LogSegment[]): number {
-    if (candidates.length === 0) return 0
-    this.#writing(() => {
-      let doomed = candidates
-      const { segments } = this.#local
-      if (segments.count === candidates.length) {
-        this.roll()
-        const active = this.#local.activeSegment.baseOffset
-        doomed = candidates.filter(({ baseOffset }) => baseOffset !== active)
-      }
-      const lastDoomed = doomed.at(-1)
-      if (lastDoomed === undefined) return
-      const survivor = segments.higher(lastDoomed.baseOffset)
-      if (survivor !== undefined) this.incrementLogStartOffset(survivor.baseOffset)
-      deleteSegments(segments, doomed)
-      for (const { baseOffset } of doomed) this.producerState.removeSnapshotOf(baseOffset)
-    })
-    return candidates.length
+    return deleteOldSegments(this.#state, this)
   }
 
   /** One pass of the log cleaner; see {@link Cleaner}. */
   clean(params: Omit<CleanParams, 'now'>): CleanResult {
     const { producerState, logStartOffset } = this
-    const now = this.#context.now()
-    return this.#writing(() =>
-      new Cleaner(this.#local, producerState, logStartOffset, { ...params, now }).run(),
+    const { context, local } = this.#state
+    const now = context.now()
+    return this.#state.writing(() =>
+      new Cleaner(local, producerState, logStartOffset, { ...params, now }).run(),
     )
   }
 
@@ -579,22 +329,11 @@ export class Log {
    * @param options.sync false leaves out the fsyncs: a power loss may then take what was appended
    */
   close(options: { readonly sync?: boolean } = {}): void {
-    if (this.#state === 'failed' || this.#context.readOnly) this.abandon()
-    if (this.#state === 'closed') return
-    this.#state = 'failed' // until everything below has been done
-    const { sync = true } = options
-    this.#local.close({ sync })
-    this.producerState.takeSnapshot({ sync })
-    if (sync) this.#context.fs.syncDirectory(this.dir)
-    this.#lock?.release()
-    this.#state = 'closed'
+    this.#state.close(options.sync ?? true)
   }
 
   /** Leaves everything as a crash would: files are closed, nothing is flushed, the next opening recovers. */
   abandon(): void {
-    if (this.#state === 'closed') return
-    this.#state = 'closed'
-    this.#local.closeHandles()
-    this.#lock?.abandon()
+    this.#state.abandon()
   }
 }

@@ -1,14 +1,8 @@
 import { join } from 'node:path'
-import {
-  CorruptBatchError,
-  CorruptIndexError,
-  InvalidRecordError,
-  OffsetOverflowError,
-  StorageIoError,
-} from '../errors.ts'
+import { CorruptBatchError, OffsetOverflowError } from '../errors.ts'
 import { NO_TIMESTAMP, type Batch } from '../records/batch.ts'
-import { crcMismatch, RECORD_BATCH_OVERHEAD } from '../records/record-batch.ts'
-import { BatchScanner } from './batch-scanner.ts'
+import { RECORD_BATCH_OVERHEAD } from '../records/record-batch.ts'
+import type { BatchScanner } from './batch-scanner.ts'
 import {
   logFileName,
   offsetIndexFileName,
@@ -16,33 +10,20 @@ import {
   txnIndexFileName,
   type FileSuffix,
 } from './file-names.ts'
-import type { FileSystem, OpenFile } from './file-system.ts'
+import type { OpenFile } from './file-system.ts'
 import type { LeaderEpochs } from './leader-epochs.ts'
-import { maxSegmentMs, type LogConfig } from './log-config.ts'
-import { OffsetIndex } from './offset-index.ts'
+import { maxSegmentMs } from './log-config.ts'
+import { LogFile } from './log-file.ts'
+import type { OffsetIndex } from './offset-index.ts'
 import type { CompletedTxn } from './producer-append-info.ts'
 import type { ProducerState } from './producer-state.ts'
-import { TimeIndex } from './time-index.ts'
-import { TransactionIndex } from './txn-index.ts'
+import type { SegmentContext } from './segment-context.ts'
+import { SegmentIndexes } from './segment-indexes.ts'
+import { recoverSegment } from './segment-recovery.ts'
+import type { TimeIndex, TimestampOffset } from './time-index.ts'
+import type { TransactionIndex } from './txn-index.ts'
 
-/** What all segments of a partition share. */
-export interface SegmentContext {
-  readonly fs: FileSystem
-  readonly dir: string
-  readonly config: LogConfig
-  /** Milliseconds since 1970. */
-  readonly now: () => bigint
-  /** A number from 0 up to but excluding 1. */
-  readonly random: () => number
-  /** Nothing is created or changed; indexes are used only as far as they agree with the log. */
-  readonly readOnly: boolean
-}
-
-/** A timestamp and the last offset of the earliest batch that reached it. */
-export interface TimestampOffset {
-  readonly timestamp: bigint
-  readonly offset: bigint
-}
+export type { SegmentContext } from './segment-context.ts'
 
 /** A byte range of a `.log` file. */
 export interface LogSlice {
@@ -67,7 +48,7 @@ export interface RollParams {
 
 /**
  * One `.log` file with its three indexes. Offsets in it lie in baseOffset .. baseOffset + 2^31-1. An index file is
- * opened when it is first needed; a segment that is appended to has both.
+ * opened when it is first needed; see {@link SegmentIndexes}.
  *
  * Kafka: storage/internals/log/LogSegment.java
  */
@@ -75,11 +56,8 @@ export class LogSegment {
   readonly baseOffset: bigint
   readonly #context: SegmentContext
   #suffix: FileSuffix
-  readonly #log: OpenFile
-  #size: number
-  #offsetIndex: OffsetIndex | undefined
-  #timeIndex: TimeIndex | undefined
-  #txnIndex: TransactionIndex | undefined
+  readonly #log: LogFile
+  readonly #indexes: SegmentIndexes
   #createdMs: bigint
   readonly #rollJitterMs: bigint
   #bytesSinceLastIndexEntry = 0
@@ -90,14 +68,13 @@ export class LogSegment {
     context: SegmentContext,
     baseOffset: bigint,
     suffix: FileSuffix,
-    log: OpenFile,
-    size: number,
+    log: LogFile,
   ) {
     this.#context = context
     this.baseOffset = baseOffset
     this.#suffix = suffix
     this.#log = log
-    this.#size = size
+    this.#indexes = new SegmentIndexes(context, baseOffset, suffix)
     this.#createdMs = context.now()
     const { segmentJitterMs, segmentMs } = context.config
     const jitterBound = segmentJitterMs < segmentMs ? segmentJitterMs : segmentMs
@@ -116,22 +93,13 @@ export class LogSegment {
   ): LogSegment {
     const suffix = options.suffix ?? ''
     const path = join(context.dir, logFileName(baseOffset, suffix))
-    const log = context.fs.open(path, context.readOnly ? 'read' : 'create')
-    const size = log.size()
-    if (size > 0x7fffffff) {
-      log.close()
-      throw new StorageIoError(`${path} has ${size} bytes; a segment has at most 2147483647`, {
-        file: path,
-        hint: 'Kafka does not open such a file either',
-      })
-    }
-    if (size === 0 && options.preallocate === true) log.truncate(context.config.segmentBytes)
-    return new LogSegment(context, baseOffset, suffix, log, size)
+    const log = LogFile.open(context, path, options.preallocate === true)
+    return new LogSegment(context, baseOffset, suffix, log)
   }
 
   /** Bytes of batches in the `.log` file. */
   get size(): number {
-    return this.#size
+    return this.#log.size
   }
 
   get logPath(): string {
@@ -139,39 +107,19 @@ export class LogSegment {
   }
 
   get file(): OpenFile {
-    return this.#log
+    return this.#log.file
   }
 
   get offsetIndex(): OffsetIndex {
-    return (this.#offsetIndex ??= OffsetIndex.open(
-      this.#context.fs,
-      this.#path(offsetIndexFileName),
-      this.#indexOptions(),
-    ))
+    return this.#indexes.offset
   }
 
   get timeIndex(): TimeIndex {
-    return (this.#timeIndex ??= TimeIndex.open(
-      this.#context.fs,
-      this.#path(timeIndexFileName),
-      this.#indexOptions(),
-    ))
+    return this.#indexes.time
   }
 
   get txnIndex(): TransactionIndex {
-    return (this.#txnIndex ??= TransactionIndex.open(
-      this.#context.fs,
-      this.#path(txnIndexFileName),
-      { baseOffset: this.baseOffset, writable: !this.#context.readOnly },
-    ))
-  }
-
-  #indexOptions(): { baseOffset: bigint; maxIndexBytes: number; writable: boolean } {
-    return {
-      baseOffset: this.baseOffset,
-      maxIndexBytes: this.#context.config.segmentIndexBytes,
-      writable: !this.#context.readOnly,
-    }
+    return this.#indexes.txn
   }
 
   #path(name: (baseOffset: bigint, suffix: FileSuffix) => string, suffix = this.#suffix): string {
@@ -194,9 +142,9 @@ export class LogSegment {
   /** Whether an append must go to a new segment. */
   shouldRoll(params: RollParams): boolean {
     const { config } = this.#context
-    if (this.#size > config.segmentBytes - params.appendBytes) return true
+    if (this.size > config.segmentBytes - params.appendBytes) return true
     if (
-      this.#size > 0 &&
+      this.size > 0 &&
       this.timeWaitedForRoll(params.maxTimestamp) > maxSegmentMs(config) - this.#rollJitterMs
     ) {
       return true
@@ -224,7 +172,7 @@ export class LogSegment {
 
   #loadFirstBatchTimestamp(): bigint | undefined {
     if (this.#firstBatchTimestamp === undefined) {
-      this.#scan({ start: 0 }, (batch) => {
+      this.#scan(0, (batch) => {
         this.#firstBatchTimestamp = batch.maxTimestamp
         return 'stop'
       })
@@ -238,9 +186,9 @@ export class LogSegment {
    */
   append(lastOffset: bigint, bytes: Buffer, batches: readonly Batch[]): void {
     if (bytes.length === 0) return
-    let position = this.#size
+    let position = this.size
     this.#ensureOffsetInRange(lastOffset, position)
-    this.#writeLog(bytes, position)
+    this.#log.append(bytes)
     for (const batch of batches) {
       const { sizeInBytes } = batch
       const batchLastOffset = batch.lastOffset
@@ -253,17 +201,6 @@ export class LogSegment {
       position += sizeInBytes
       this.#bytesSinceLastIndexEntry += sizeInBytes
     }
-  }
-
-  /** Writes all of `bytes` or nothing: what a full disk let through is cut off again. */
-  #writeLog(bytes: Buffer, position: number): void {
-    try {
-      this.#log.write(bytes, position)
-    } catch (error) {
-      this.#log.truncate(position)
-      throw error
-    }
-    this.#size = position + bytes.length
   }
 
   #raiseMaxTimestamp(timestamp: bigint, offset: bigint): TimestampOffset {
@@ -301,28 +238,12 @@ export class LogSegment {
     })
   }
 
-  /** Walks batches from a position until `visit` returns `stop`; returns where the walk ended. */
+  /** Walks the headers of batches from a position until `visit` returns `stop`; returns where the walk ended. */
   #scan(
-    range: { readonly start: number; readonly end?: number },
+    start: number,
     visit: (batch: Batch, position: number, scanner: BatchScanner) => 'stop' | undefined,
-    read: 'whole' | 'headers' = 'headers',
   ): number {
-    const scanner = new BatchScanner(this.#log, {
-      start: range.start,
-      end: range.end ?? this.#size,
-      read,
-      name: this.logPath,
-    })
-    try {
-      for (;;) {
-        const position = scanner.position
-        const batch = scanner.next()
-        if (batch === undefined) return scanner.position
-        if (visit(batch, position, scanner) === 'stop') return position
-      }
-    } finally {
-      scanner.close()
-    }
+    return this.#log.scan({ start, name: this.logPath }, visit)
   }
 
   /** A scanner over this segment from a position on; the caller closes it. */
@@ -331,13 +252,13 @@ export class LogSegment {
     readonly end?: number
     readonly read: 'whole' | 'headers'
   }): BatchScanner {
-    return new BatchScanner(this.#log, { end: this.#size, ...options, name: this.logPath })
+    return this.#log.scanner({ ...options, name: this.logPath })
   }
 
   /** The first batch whose last offset is at or above `offset`, undefined where the segment has none. */
   translateOffset(offset: bigint): BatchPosition | undefined {
     let found: BatchPosition | undefined
-    this.#scan({ start: this.indexedPosition(offset) }, (batch, position, scanner) => {
+    this.#scan(this.indexedPosition(offset), (batch, position, scanner) => {
       if (batch.lastOffset < offset) return undefined
       const { baseOffset } = batch.magic < 2 ? scanner.whole(batch) : batch
       found = { position, sizeInBytes: batch.sizeInBytes, baseOffset }
@@ -354,10 +275,10 @@ export class LogSegment {
   }
 
   #isBatchAt(position: number, lastOffset: bigint): boolean {
-    if (position < 0 || position > this.#size - RECORD_BATCH_OVERHEAD) return false
+    if (position < 0 || position > this.size - RECORD_BATCH_OVERHEAD) return false
     let fits = false
     try {
-      this.#scan({ start: position }, (batch) => {
+      this.#scan(position, (batch) => {
         // before 4.1 an entry held the last offset of the whole append call, which may lie a few batches on
         fits =
           batch.magic <= 2 && batch.lastOffset <= lastOffset && batch.lastOffset >= this.baseOffset
@@ -373,7 +294,7 @@ export class LogSegment {
   readNextOffset(): bigint {
     let next = this.baseOffset
     try {
-      this.#scan({ start: this.indexedPosition(this.offsetIndex.lastOffset) }, (batch) => {
+      this.#scan(this.indexedPosition(this.offsetIndex.lastOffset), (batch) => {
         next = batch.lastOffset + 1n
         return undefined
       })
@@ -400,78 +321,28 @@ export class LogSegment {
     /** Is told how many bytes are about to go, and what is wrong with the first of them. */
     beforeCut: (bytes: number, reason: string) => void,
   ): number {
-    const { indexIntervalBytes } = this.#context.config
-    this.offsetIndex.reset()
-    this.timeIndex.reset()
-    this.txnIndex.reset()
+    this.#indexes.reset()
     this.#maxTimestampSoFar = { timestamp: NO_TIMESTAMP, offset: this.baseOffset }
-    let validBytes = 0
-    let lastIndexEntry = 0
-    let reason = 'the last batch is not complete'
-    try {
-      this.#scan({ start: 0 }, (batch, position, scanner) => {
-        this.#ensureValid(batch, scanner)
-        const { lastOffset } = batch
-        this.#ensureOffsetInRange(lastOffset, position)
-        const max = this.#raiseMaxTimestamp(batch.maxTimestamp, lastOffset)
-        if (validBytes - lastIndexEntry > indexIntervalBytes) {
-          this.offsetIndex.append(lastOffset, validBytes)
-          this.timeIndex.maybeAppend(max.timestamp, max.offset)
-          lastIndexEntry = validBytes
-        }
-        validBytes += batch.sizeInBytes
-        if (batch.magic >= 2) {
-          const epoch = batch.partitionLeaderEpoch
-          const { latestEpoch } = leaderEpochs
-          if (epoch >= 0 && (latestEpoch === undefined || epoch > latestEpoch)) {
-            leaderEpochs.assign(epoch, batch.baseOffset)
-          }
-          this.#replay(producerState, batch, scanner)
-        }
-        return undefined
-      })
-    } catch (error) {
-      if (!(error instanceof CorruptBatchError || error instanceof InvalidRecordError)) throw error
-      reason = error.message
-    }
-    const truncated = this.#log.size() - validBytes
-    if (truncated > 0) {
-      beforeCut(truncated, reason)
-      this.#cutLog(validBytes)
-    }
-    this.#size = validBytes
+    const truncated = recoverSegment(
+      {
+        log: this.#log,
+        logPath: this.logPath,
+        indexes: this.#indexes,
+        indexIntervalBytes: this.#context.config.indexIntervalBytes,
+        ensureOffsetInRange: (offset, position) => {
+          this.#ensureOffsetInRange(offset, position)
+        },
+        raiseMaxTimestamp: (timestamp, offset) => this.#raiseMaxTimestamp(timestamp, offset),
+        updateTxnIndex: (completed, lastStableOffset) => {
+          this.updateTxnIndex(completed, lastStableOffset)
+        },
+      },
+      { producerState, leaderEpochs, beforeCut },
+    )
     this.offsetIndex.trimToValidSize()
-    const max = this.maxTimestampSoFar
-    this.timeIndex.maybeAppend(max.timestamp, max.offset, { skipFullCheck: true })
+    this.#closeTimeIndex()
     this.timeIndex.trimToValidSize()
     return truncated
-  }
-
-  /** Durably: were the cut lost with the power, what follows could stand behind newer batches as if it belonged there. */
-  #cutLog(position: number): void {
-    this.#log.truncate(position)
-    this.#log.sync()
-    this.#size = position
-  }
-
-  #ensureValid(batch: Batch, scanner: BatchScanner): void {
-    if (batch.isComplete || (batch.magic >= 2 && batch.sizeInBytes < RECORD_BATCH_OVERHEAD)) {
-      batch.ensureValid()
-      return
-    }
-    const computed = scanner.computeCrc(batch)
-    if (computed !== batch.crc) throw crcMismatch(batch.crc, computed, batch.place)
-  }
-
-  #replay(producerState: ProducerState, batch: Batch, scanner: BatchScanner): void {
-    if (batch.hasProducerId) {
-      const completed = producerState.replay(batch.isControl ? scanner.whole(batch) : batch)
-      if (completed !== undefined) {
-        this.updateTxnIndex(completed, producerState.lastStableOffset(completed))
-        producerState.completeTxn(completed)
-      }
-    }
-    producerState.updateMapEndOffset(batch.lastOffset + 1n)
   }
 
   /**
@@ -480,16 +351,13 @@ export class LogSegment {
    */
   truncateTo(offset: bigint): number {
     const mapping = this.translateOffset(offset)
-    this.offsetIndex.truncateTo(offset)
-    this.timeIndex.truncateTo(offset)
-    this.txnIndex.truncateTo(offset)
-    this.resizeIndexes()
+    this.#indexes.truncateTo(offset)
     let truncated = 0
     if (mapping !== undefined) {
-      truncated = this.#size - mapping.position
-      this.#cutLog(mapping.position)
+      truncated = this.size - mapping.position
+      this.#log.cut(mapping.position)
     }
-    if (this.#size === 0) {
+    if (this.size === 0) {
       this.#createdMs = this.#context.now()
       this.#firstBatchTimestamp = undefined
     }
@@ -502,7 +370,7 @@ export class LogSegment {
 
   #readLargestTimestamp(): TimestampOffset {
     let largest: TimestampOffset = this.timeIndex.lastEntry
-    this.#scan({ start: this.indexedPosition(largest.offset) }, (batch) => {
+    this.#scan(this.indexedPosition(largest.offset), (batch) => {
       if (batch.maxTimestamp > largest.timestamp) {
         largest = { timestamp: batch.maxTimestamp, offset: batch.lastOffset }
       }
@@ -513,37 +381,31 @@ export class LogSegment {
 
   /** Throws CorruptIndexError where the index files are missing or cannot belong to this segment. */
   sanityCheck(timeIndexIsNew: boolean): void {
-    if (!this.#context.fs.exists(this.#path(offsetIndexFileName))) {
-      throw new CorruptIndexError('the offset index is missing', {
-        file: this.#path(offsetIndexFileName),
-      })
-    }
-    if (timeIndexIsNew) this.timeIndex.resize(0)
-    this.txnIndex.sanityCheck()
+    this.#indexes.sanityCheck(timeIndexIsNew)
   }
 
   /** Sets both indexes to their largest size, as the active segment has them. */
   resizeIndexes(): void {
-    const { segmentIndexBytes } = this.#context.config
-    this.offsetIndex.resize(segmentIndexBytes)
-    this.timeIndex.resize(segmentIndexBytes)
+    this.#indexes.resizeToFull()
   }
 
   /** Writes the closing entry of the time index and cuts off what was preallocated. */
   onBecomeInactiveSegment(): void {
-    const max = this.maxTimestampSoFar
-    this.timeIndex.maybeAppend(max.timestamp, max.offset, { skipFullCheck: true })
+    this.#closeTimeIndex()
     this.offsetIndex.trimToValidSize()
     this.timeIndex.trimToValidSize()
-    if (this.#log.size() > this.#size) this.#log.truncate(this.#size)
+    this.#log.trim()
+  }
+
+  #closeTimeIndex(): void {
+    const { timestamp, offset } = this.maxTimestampSoFar
+    this.timeIndex.maybeAppend(timestamp, offset, { skipFullCheck: true })
   }
 
   /** fsync of the log and of the indexes that are in use. */
   flush(): void {
-    this.#log.sync()
-    this.offsetIndex.flush()
-    this.timeIndex.flush()
-    this.txnIndex.flush()
+    this.file.sync()
+    this.#indexes.flush()
   }
 
   /** Renames the segment's files; a transaction index that is not there is no error. */
@@ -554,28 +416,19 @@ export class LogSegment {
       const path = this.#path(name, from)
       if (fs.exists(path)) fs.rename(path, this.#path(name, suffix))
     }
-    this.#offsetIndex?.updatePath(this.#path(offsetIndexFileName, suffix))
-    this.#timeIndex?.updatePath(this.#path(timeIndexFileName, suffix))
-    this.#txnIndex?.updatePath(this.#path(txnIndexFileName, suffix))
+    this.#indexes.updateSuffix(suffix)
     this.#suffix = suffix
   }
 
   /** Closes the files, writing the closing time-index entry where the largest timestamp is known, and trimming indexes in use. */
   close(options: { readonly sync: boolean } = { sync: false }): void {
     if (!this.#context.readOnly) {
-      if (this.#maxTimestampSoFar !== undefined) {
-        const { timestamp, offset } = this.#maxTimestampSoFar
-        this.timeIndex.maybeAppend(timestamp, offset, { skipFullCheck: true })
-      }
-      this.#offsetIndex?.trimToValidSize()
-      this.#timeIndex?.trimToValidSize()
-      if (this.#log.size() > this.#size) this.#log.truncate(this.#size)
+      if (this.#maxTimestampSoFar !== undefined) this.#closeTimeIndex()
+      this.#indexes.trimOpened()
+      this.#log.trim()
       if (options.sync) {
-        // only indexes in use: one that nobody asked for is not created to be flushed
-        this.#log.sync()
-        this.#offsetIndex?.flush()
-        this.#timeIndex?.flush()
-        this.#txnIndex?.flush()
+        this.file.sync()
+        this.#indexes.flushOpened()
       }
     }
     this.closeHandles()
@@ -583,10 +436,8 @@ export class LogSegment {
 
   /** Closes the files as they are, for a segment that is going to be deleted or reopened. */
   closeHandles(): void {
-    this.#offsetIndex?.closeHandle()
-    this.#timeIndex?.closeHandle()
-    this.#txnIndex?.close()
-    this.#log.close()
+    this.#indexes.closeHandles()
+    this.file.close()
   }
 
   /** Closes and removes all four files. */
