@@ -38,6 +38,10 @@ export interface SoundBatch {
   /** For a compressed message of magic 0 or 1 the lowest it can be. */
   readonly baseOffset: bigint
   readonly lastOffset: bigint
+  /** Behind `lastOffset`. */
+  readonly nextOffset: bigint
+  /** The batch's; here because reading it from the header again costs more than a checksum of a small batch. */
+  readonly maxTimestamp: bigint
 }
 
 /** Is told what a walk meets, in the order of the file. */
@@ -106,6 +110,8 @@ class LogWalk {
   readonly #scanner: BatchScanner
   #buffer: Buffer | undefined
   readonly #budget: { bytes: number }
+  /** The greatest offset that the segment can hold. */
+  readonly #maxOffset: bigint
   #batches = 0
   #records = 0
   #firstOffset: bigint | undefined
@@ -125,6 +131,7 @@ class LogWalk {
     const { file, size, baseOffset } = options
     this.#scanner = new BatchScanner(file, { read: 'headers', end: size })
     this.#budget = searchBudget(size)
+    this.#maxOffset = baseOffset === undefined ? MAX_OFFSET : baseOffset + MAX_RELATIVE_OFFSET
     this.#expected = options.expectedOffset
     if (baseOffset !== undefined && (this.#expected === undefined || this.#expected < baseOffset)) {
       this.#expected = baseOffset
@@ -175,8 +182,7 @@ class LogWalk {
     if (batch.sizeInBytes > MAX_UNCHECKED_BYTES && !this.#continuesAt(end)) {
       return this.#resync(position, undefined)
     }
-    // Both before the checksum is computed: that may move the window under the batch.
-    const { crc, place } = batch
+    const { crc } = batch
     const computed = end <= this.#checkedTo ? crc : this.#scanner.computeCrc(batch)
     if (crc !== computed) {
       const message = `crc differs: stored 0x${hex(crc)}, computed 0x${hex(computed)}`
@@ -187,7 +193,7 @@ class LogWalk {
       this.#say(
         'L4-crc-mismatch',
         position,
-        place.offset,
+        batch.place.offset,
         `${message}, in a batch of ${end - position} bytes${this.#lostOffsets(end)}`,
       )
       this.#options.visitor.damagedBatch(position)
@@ -214,12 +220,14 @@ class LogWalk {
     const v2 = batch instanceof RecordBatch ? batch : undefined
     const delta = v2 === undefined ? 0 : Math.max(0, v2.lastOffsetDelta)
     const before = this.#expected
-    const lastOffset = v2 === undefined ? batch.lastOffset : v2.baseOffset + BigInt(delta)
+    const v2Offset = v2?.baseOffset
+    const lastOffset = v2Offset === undefined ? batch.lastOffset : v2Offset + BigInt(delta)
+    const { count, maxTimestamp } = batch
     // Where only decompressing would tell, the offsets since the batch before.
-    const isWrapper = batch.count === undefined
+    const isWrapper = count === undefined
     const baseOffset =
-      v2 !== undefined
-        ? v2.baseOffset
+      v2Offset !== undefined
+        ? v2Offset
         : isWrapper && before !== undefined && before < lastOffset
           ? before
           : lastOffset
@@ -228,15 +236,16 @@ class LogWalk {
     if (v2 !== undefined) this.#checkEpoch(v2, position)
     if (batch.isControl && batch.isComplete) verifyControlBatch(batch, file.path, reporter)
     this.#batches++
-    const counted = isWrapper ? Number(lastOffset - baseOffset) + 1 : Math.max(0, batch.count ?? 0)
+    const counted = isWrapper ? Number(lastOffset - baseOffset) + 1 : Math.max(0, count)
     this.#records +=
       decode && batch.isComplete ? verifyRecords(batch, file.path, reporter) : counted
     this.#firstOffset ??= baseOffset
     this.#lastOffset = lastOffset
-    this.#expected = lastOffset + 1n
+    const nextOffset = lastOffset + 1n
+    this.#expected = nextOffset
     this.#lastMagic = batch.magic
-    if (batch.maxTimestamp > this.#maxTimestamp) this.#maxTimestamp = batch.maxTimestamp
-    visitor.batch({ batch, position, baseOffset, lastOffset })
+    if (maxTimestamp > this.#maxTimestamp) this.#maxTimestamp = maxTimestamp
+    visitor.batch({ batch, position, baseOffset, lastOffset, nextOffset, maxTimestamp })
   }
 
   #checkOffsets(
@@ -261,7 +270,7 @@ class LogWalk {
         `a batch begins at offset ${baseOffset}, the one before ends at ${expected - 1n}`,
       )
     }
-    if (segmentBase !== undefined && lastOffset - segmentBase > MAX_RELATIVE_OFFSET) {
+    if (segmentBase !== undefined && lastOffset > this.#maxOffset) {
       this.#say(
         'L6-offset-too-far',
         position,
@@ -299,7 +308,7 @@ class LogWalk {
     const { baseOffset, nextBaseOffset } = this.#options
     const last = this.#lastOffset
     const first = last === undefined ? (baseOffset ?? 0n) : last + 1n
-    const limit = baseOffset === undefined ? MAX_OFFSET : baseOffset + MAX_RELATIVE_OFFSET
+    const limit = this.#maxOffset
     const next = nextBaseOffset === undefined ? limit : nextBaseOffset - 1n
     return { first, last: next < limit && next >= first ? next : limit }
   }

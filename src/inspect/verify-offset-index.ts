@@ -4,6 +4,8 @@ import type { FindingCode, FindingReporter } from './finding.ts'
 import { IndexEntries } from './verify-index-entries.ts'
 import type { LogVisitor, SoundBatch } from './verify-log.ts'
 
+const POSITION_IN_ENTRY = 4
+
 interface Entry {
   readonly n: number
   readonly offset: bigint
@@ -112,7 +114,7 @@ export class OffsetIndexCheck implements LogVisitor {
     while (this.#read < this.entries.count) {
       const entry = this.#entry(this.#read++)
       const { n, position, offset } = entry
-      const following = n + 1 < this.entries.count ? this.#entry(n + 1) : undefined
+      const following = n + 1 < this.entries.count ? this.#position(n + 1) : undefined
       if (offset < this.#baseOffset) {
         this.#say('I4-offset-order', n, `entry ${n} has a relative offset below 0`)
       } else if (position <= this.#lastPosition || position >= this.#logSize) {
@@ -123,14 +125,10 @@ export class OffsetIndexCheck implements LogVisitor {
         )
       } else if (
         following !== undefined &&
-        following.position <= position &&
-        following.position > this.#lastPosition
+        following <= position &&
+        following > this.#lastPosition
       ) {
-        this.#say(
-          'I5-position',
-          n,
-          `entry ${n} names byte ${position}, the next one ${following.position}`,
-        )
+        this.#say('I5-position', n, `entry ${n} names byte ${position}, the next one ${following}`)
       } else {
         this.#lastPosition = position
         this.#next = entry
@@ -140,12 +138,15 @@ export class OffsetIndexCheck implements LogVisitor {
   }
 
   #entry(n: number): Entry {
-    const bytes = this.entries.entry(n)
     return {
       n,
-      offset: this.#baseOffset + BigInt(bytes.readInt32BE(0)),
-      position: bytes.readInt32BE(4),
+      offset: this.#baseOffset + BigInt(this.entries.int32(n, 0)),
+      position: this.#position(n),
     }
+  }
+
+  #position(n: number): number {
+    return this.entries.int32(n, POSITION_IN_ENTRY)
   }
 
   #say(code: FindingCode, n: number, message: string, offset?: bigint): void {

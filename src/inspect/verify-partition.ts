@@ -200,7 +200,7 @@ class PartitionVerification {
   }
 
   #batch(sound: SoundBatch, file: string): PassedMarker | undefined {
-    const { baseOffset, lastOffset } = sound
+    const { baseOffset, nextOffset } = sound
     this.#compareSnapshots(baseOffset)
     const expected = this.#expected ?? this.#files.segments[0]?.baseOffset ?? 0n
     if (baseOffset > expected && !this.#hasDamage) {
@@ -209,7 +209,7 @@ class PartitionVerification {
       this.#gaps.first ??= sound
     }
     this.#hasDamage = false
-    this.#expected = lastOffset + 1n
+    this.#expected = nextOffset
     this.#epochs.batch(sound, file)
     return this.#replay.apply(sound, file)
   }

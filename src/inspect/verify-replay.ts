@@ -1,6 +1,7 @@
 import { KafkatsError } from '../errors.ts'
 import type { Batch } from '../records/batch.ts'
 import { readEndTransactionMarker, type EndTransactionMarker } from '../records/control-record.ts'
+import { PRODUCER_ID_POSITION } from '../records/record-batch.ts'
 import type { ProducerSnapshotEntry } from '../storage/producer-snapshot.ts'
 import type { FindingCode, FindingReporter } from './finding.ts'
 import type { SoundBatch } from './verify-log.ts'
@@ -95,12 +96,12 @@ export class ProducerReplay {
 
   /** The next batch of the log; returns the marker that it is. */
   apply(
-    { batch, position, baseOffset, lastOffset }: SoundBatch,
+    { batch, position, baseOffset, lastOffset, nextOffset }: SoundBatch,
     file: string,
   ): PassedMarker | undefined {
     if (baseOffset > this.#nextOffset) this.#gap(baseOffset)
-    this.#nextOffset = lastOffset + 1n
-    if (!batch.hasProducerId || this.#isOff) return undefined
+    this.#nextOffset = nextOffset
+    if (this.#isOff || hasNoProducer(batch)) return undefined
     const say = (code: FindingCode, message: string): void => {
       this.#reporter.report(
         code,
@@ -282,6 +283,11 @@ export class ProducerReplay {
       .map((field) => `${field} is ${entry[field]}, by the log ${producer[field]}`)
       .join('; ')
   }
+}
+
+/** Told by half of the producer id, without making it a bigint: most logs have no producer ids at all. */
+function hasNoProducer(batch: Batch): boolean {
+  return batch.magic < 2 || batch.buffer.readInt32BE(PRODUCER_ID_POSITION) < 0
 }
 
 /** What the log tells for sure where some of it is missing. */

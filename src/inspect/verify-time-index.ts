@@ -42,8 +42,7 @@ export class TimeIndexCheck implements LogVisitor {
     this.#advance()
   }
 
-  batch({ batch, baseOffset, lastOffset }: SoundBatch): void {
-    const { maxTimestamp } = batch
+  batch({ baseOffset, lastOffset, maxTimestamp }: SoundBatch): void {
     while (this.#next !== undefined && this.#next.offset <= lastOffset) {
       const entry = this.#next
       const isRise = maxTimestamp > this.#maxTimestamp || this.#isUncertain
