@@ -16,3 +16,18 @@ export type { LoadFinding } from './log-loader.ts'
 export type { AppendOrigin } from './producer-append-info.ts'
 export type { ProducerStateEntry } from './producer-state-entry.ts'
 export type { LogSegment, LogSlice } from './segment.ts'
+export {
+  canSendfile,
+  transfer,
+  TRANSFER_METHODS,
+  type TransferMethod,
+  type TransferOptions,
+  type TransferResult,
+} from './transfer.ts'
+export {
+  LogManager,
+  type LogManagerOptions,
+  type ManagedLog,
+  type OfflineLog,
+  type TopicPartition,
+} from './log-manager.ts'

@@ -1,5 +1,5 @@
-import type { Log } from '../storage/log.ts'
-import type { LogSegment } from '../storage/segment.ts'
+import type { Log } from './log.ts'
+import type { LogSegment } from './segment.ts'
 
 /** What a cleaner pass would work on. */
 export interface CleanableRange {

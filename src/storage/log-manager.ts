@@ -1,0 +1,396 @@
+import { join, resolve } from 'node:path'
+import { InvalidArgumentError, KafkatsError } from '../errors.ts'
+import { cleanableRange } from './cleanable.ts'
+import { ensureNoBroker, type LockProbe } from './data-root-guard.ts'
+import { CLEAN_SHUTDOWN_NAME } from './data-root.ts'
+import {
+  DELETE_FOLDER_SUFFIX,
+  PARTITION_METADATA_NAME,
+  parsePartitionFolder,
+  partitionFolderName,
+} from './file-names.ts'
+import { diskFileSystem, replaceFile, type FileSystem } from './file-system.ts'
+import type { ConfigProperties } from './log-config.ts'
+import { Log } from './log.ts'
+import {
+  CLEANER_OFFSET_CHECKPOINT_NAME,
+  LOG_START_OFFSET_CHECKPOINT_NAME,
+  RECOVERY_POINT_CHECKPOINT_NAME,
+  REPLICATION_OFFSET_CHECKPOINT_NAME,
+  readOffsetCheckpoint,
+  writeOffsetCheckpoint,
+} from './offset-checkpoint.ts'
+import { readPartitionMetadata } from './partition-metadata.ts'
+import { RootLock } from './root-lock.ts'
+import { randomUuid } from './uuid.ts'
+
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+/** A partition that is served: its log, and what its folder says of its topic. */
+export interface ManagedLog extends TopicPartition {
+  readonly log: Log
+  /** From `partition.metadata`; undefined where there is none. */
+  readonly topicId: string | undefined
+}
+
+/** A partition folder whose log could not be opened. The others are not concerned. */
+export interface OfflineLog extends TopicPartition {
+  readonly dir: string
+  readonly error: unknown
+}
+
+export interface LogManagerOptions {
+  /** Settings of a topic by Kafka's names. */
+  readonly configOf: (topic: string) => ConfigProperties
+  /** Nothing is written, locked or repaired: logs are read as far as they are sound. */
+  readonly readOnly?: boolean | undefined
+  readonly fs?: FileSystem | undefined
+  readonly now?: (() => bigint) | undefined
+  readonly lockProbe?: LockProbe | undefined
+  /** `log.cleaner.dedupe.buffer.size` of one pass, in bytes. */
+  readonly dedupeBufferBytes?: number | undefined
+}
+
+/** Log directories that are no topic's but a broker's own. */
+const OWN_TOPICS: readonly string[] = ['__cluster_metadata']
+/** What a 4.1 broker of a single node leaves in the marker. */
+const CLEAN_MARKER = Buffer.from('{"version":0,"brokerEpoch":-1}')
+
+/**
+ * All logs of a data root, which is locked while they are open. What a crash leaves is recovered at the opening; a clean
+ * close leaves the checkpoints and the marker by which a broker, or the next opening, skips that.
+ *
+ * Kafka: storage/internals/log/LogManager.java (core/log/LogManager.scala)
+ */
+export class LogManager {
+  /** Absolute. */
+  readonly root: string
+  readonly #fs: FileSystem
+  readonly #options: LogManagerOptions
+  readonly #lock: RootLock | undefined
+  readonly #logs = new Map<string, ManagedLog>()
+  readonly #offline = new Map<string, OfflineLog>()
+  readonly #deleted = new Map<string, bigint>()
+  readonly #recoveryPoints: ReadonlyMap<string, bigint>
+  readonly #logStarts: ReadonlyMap<string, bigint>
+  readonly #cleanerOffsets: Map<string, bigint>
+  readonly #wasClean: boolean
+  #lastFlushMs = new Map<string, bigint>()
+  #isClosed = false
+
+  private constructor(root: string, options: LogManagerOptions, lock: RootLock | undefined) {
+    this.root = root
+    this.#options = options
+    this.#fs = options.fs ?? diskFileSystem
+    this.#lock = lock
+    const marker = join(root, CLEAN_SHUTDOWN_NAME)
+    this.#wasClean = this.#fs.exists(marker)
+    this.#recoveryPoints = this.#readCheckpoint(RECOVERY_POINT_CHECKPOINT_NAME)
+    this.#logStarts = this.#readCheckpoint(LOG_START_OFFSET_CHECKPOINT_NAME)
+    this.#cleanerOffsets = this.#readCheckpoint(CLEANER_OFFSET_CHECKPOINT_NAME)
+    // Gone before the first log is opened: a crash from here on must be one for the next opening.
+    if (this.#wasClean && options.readOnly !== true) {
+      this.#fs.remove(marker)
+      this.#fs.syncDirectory(root)
+    }
+  }
+
+  /**
+   * Opens every partition folder of a data root, which is made where it is not there. Logs that cannot be opened are
+   * {@link offline}.
+   * @throws PartitionLockedError where a broker or another writer has the data root
+   */
+  static open(root: string, options: LogManagerOptions): LogManager {
+    const fs = options.fs ?? diskFileSystem
+    const path = resolve(root)
+    if (options.readOnly === true) {
+      const manager = new LogManager(path, options, undefined)
+      manager.#openAll()
+      return manager
+    }
+    fs.makeDirectory(path)
+    const probe = options.lockProbe
+    ensureNoBroker(fs, path, { brokerIsStopped: false, ...(probe !== undefined && { probe }) })
+    const lock = RootLock.acquire(fs, path, probe)
+    try {
+      const manager = new LogManager(path, options, lock)
+      manager.#openAll()
+      return manager
+    } catch (error) {
+      lock.release()
+      throw error
+    }
+  }
+
+  /** By `topic-partition`. */
+  get logs(): ReadonlyMap<string, ManagedLog> {
+    return this.#logs
+  }
+
+  get offline(): ReadonlyMap<string, OfflineLog> {
+    return this.#offline
+  }
+
+  /** The last writer had closed every log. */
+  get wasClosedCleanly(): boolean {
+    return this.#wasClean
+  }
+
+  /**
+   * Makes the folder of a new partition.
+   * @param topicId 22 characters of base64url, written to `partition.metadata`
+   * @throws InvalidArgumentError where the partition is there already
+   */
+  create({ topic, partition }: TopicPartition, topicId: string): ManagedLog {
+    const name = partitionFolderName(topic, partition)
+    if (this.#logs.has(name) || this.#fs.exists(join(this.root, name))) {
+      throw new InvalidArgumentError(`the partition ${name} is there already`, {
+        file: join(this.root, name),
+      })
+    }
+    return this.#open(topic, partition, name, topicId)
+  }
+
+  /**
+   * Closes a partition and puts its folder aside as `…-delete`; {@link removeDeleted} takes it away later, so that a
+   * crash in between leaves a folder that every broker knows how to finish.
+   */
+  delete({ topic, partition }: TopicPartition): void {
+    const name = partitionFolderName(topic, partition)
+    const managed = this.#logs.get(name)
+    if (managed === undefined) return
+    const { log } = managed
+    const delay = log.config.fileDeleteDelayMs
+    log.abandon()
+    this.#logs.delete(name)
+    this.#cleanerOffsets.delete(name)
+    const unique = Buffer.from(randomUuid(), 'base64url').toString('hex')
+    const suffix = `.${unique}${DELETE_FOLDER_SUFFIX}`
+    // A folder's name is at most 255 bytes long; the topic is cut, never the suffix.
+    const aside = `${name.slice(0, 255 - suffix.length)}${suffix}`
+    this.#fs.rename(join(this.root, name), join(this.root, aside))
+    this.#fs.syncDirectory(this.root)
+    this.#deleted.set(aside, this.#now() + delay)
+  }
+
+  /** Removes the folders of deleted partitions whose time has come, `all` of them where told. */
+  removeDeleted(options: { readonly all?: boolean } = {}): void {
+    const now = this.#now()
+    for (const [name, at] of this.#deleted) {
+      if (at > now && options.all !== true) continue
+      this.#removeTree(join(this.root, name))
+      this.#deleted.delete(name)
+    }
+  }
+
+  /** Flushes logs whose `flush.ms` is over. */
+  flushDirty(): void {
+    const now = this.#now()
+    for (const [name, { log }] of this.#logs) {
+      const last = this.#lastFlushMs.get(name) ?? now
+      this.#lastFlushMs.set(name, last)
+      if (log.recoveryPoint >= log.logEndOffset) this.#lastFlushMs.set(name, now)
+      else if (now - last >= log.config.flushMs) {
+        log.flush()
+        this.#lastFlushMs.set(name, now)
+      }
+    }
+  }
+
+  /** Retention: deletes segments of logs with `cleanup.policy` delete, and those below a log start. @returns how many */
+  deleteOldSegments(): number {
+    let deleted = 0
+    for (const { log } of this.#logs.values()) deleted += log.deleteOldSegments()
+    return deleted
+  }
+
+  /** Compacts the dirtiest log of those that are dirty enough. @returns its `topic-partition`, undefined where none is */
+  cleanDirtiest(): string | undefined {
+    const now = this.#now()
+    const candidates = [...this.#logs]
+      .filter(([, { log }]) => log.config.compact)
+      .map(([name, { log }]) => {
+        const range = cleanableRange(log, { checkpoint: this.#cleanerOffsets.get(name), now })
+        return { name, log, range }
+      })
+      .filter(
+        ({ log, range }) =>
+          range.cleanableBytes > 0 && range.dirtyRatio > log.config.minCleanableDirtyRatio,
+      )
+      .sort((a, b) => b.range.dirtyRatio - a.range.dirtyRatio)
+    const dirtiest = candidates[0]
+    if (dirtiest === undefined) return undefined
+    const { firstDirtyOffset, firstUncleanableOffset } = dirtiest.range
+    const { endOffset } = dirtiest.log.clean({
+      firstDirtyOffset,
+      firstUncleanableOffset,
+      ...(this.#options.dedupeBufferBytes !== undefined && {
+        dedupeBufferBytes: this.#options.dedupeBufferBytes,
+      }),
+    })
+    this.#cleanerOffsets.set(dirtiest.name, endOffset)
+    writeOffsetCheckpoint(
+      this.#fs,
+      join(this.root, CLEANER_OFFSET_CHECKPOINT_NAME),
+      this.#cleanerOffsets,
+    )
+    return dirtiest.name
+  }
+
+  removeExpiredProducers(): void {
+    for (const { log } of this.#logs.values()) log.removeExpiredProducers()
+  }
+
+  /** Writes recovery points, log starts and high watermarks, as a broker does every minute (watermarks every 5 s). */
+  checkpoint(): void {
+    const offsets = (of: (log: Log) => bigint): Map<string, bigint> =>
+      new Map(Array.from(this.#logs, ([name, { log }]) => [name, of(log)]))
+    const write = (name: string, values: ReadonlyMap<string, bigint>): void =>
+      writeOffsetCheckpoint(this.#fs, join(this.root, name), values)
+    write(
+      RECOVERY_POINT_CHECKPOINT_NAME,
+      offsets((log) => log.recoveryPoint),
+    )
+    // As Kafka: only where the start lies inside the first segment, for else the segment's name tells it.
+    write(
+      LOG_START_OFFSET_CHECKPOINT_NAME,
+      new Map(
+        [...offsets((log) => log.logStartOffset)].filter(([name, offset]) => {
+          const first = this.#logs.get(name)?.log.segments[0]?.baseOffset
+          return first !== undefined && offset > first
+        }),
+      ),
+    )
+    this.checkpointHighWatermarks()
+  }
+
+  checkpointHighWatermarks(): void {
+    writeOffsetCheckpoint(
+      this.#fs,
+      join(this.root, REPLICATION_OFFSET_CHECKPOINT_NAME),
+      new Map(Array.from(this.#logs, ([name, { log }]) => [name, log.highWatermark])),
+    )
+  }
+
+  /**
+   * Flushes and closes every log, writes the checkpoints and then the marker of a clean stop; after a failure without
+   * the marker, so that the next opening recovers. The data root is free afterwards in any case.
+   */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    if (this.#options.readOnly === true) {
+      for (const { log } of this.#logs.values()) log.close()
+      return
+    }
+    const failures: unknown[] = []
+    for (const { log } of this.#logs.values()) {
+      try {
+        log.flush({ includeEmptyActive: true })
+        log.close()
+      } catch (error) {
+        failures.push(error)
+        log.abandon()
+      }
+    }
+    try {
+      if (failures.length === 0) {
+        this.checkpoint()
+        // An offline log still needs its recovery.
+        if (this.#offline.size === 0) {
+          replaceFile(this.#fs, join(this.root, CLEAN_SHUTDOWN_NAME), CLEAN_MARKER)
+        }
+      }
+    } finally {
+      this.#lock?.release()
+    }
+    if (failures.length > 0) throw failures[0]
+  }
+
+  /** Closes as a crash would leave it, but for the locks. */
+  abandon(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const { log } of this.#logs.values()) log.abandon()
+    this.#lock?.release()
+  }
+
+  #openAll(): void {
+    const { readOnly } = this.#options
+    for (const name of this.#fs.list(this.root)) {
+      const folder = parsePartitionFolder(name)
+      if (folder === undefined || this.#fs.stat(join(this.root, name))?.isDirectory !== true) {
+        continue
+      }
+      if (folder.suffix !== undefined) {
+        if (folder.suffix === '-delete' && readOnly !== true) {
+          this.#deleted.set(name, this.#now())
+        }
+        continue
+      }
+      if (OWN_TOPICS.includes(folder.topic)) continue
+      try {
+        this.#open(folder.topic, folder.partition, name, undefined)
+      } catch (error) {
+        if (!(error instanceof KafkatsError)) throw error
+        const { topic, partition } = folder
+        this.#offline.set(name, { topic, partition, dir: join(this.root, name), error })
+      }
+    }
+  }
+
+  #open(
+    topic: string,
+    partition: number,
+    name: string,
+    newTopicId: string | undefined,
+  ): ManagedLog {
+    const { configOf, readOnly, fs, now } = this.#options
+    const dir = join(this.root, name)
+    const log = Log.open(dir, {
+      config: configOf(topic),
+      cleanShutdown: this.#wasClean || newTopicId !== undefined,
+      recoveryPoint: this.#recoveryPoints.get(name),
+      logStartOffset: this.#logStarts.get(name),
+      topicId: newTopicId,
+      readOnly,
+      fs,
+      now,
+    })
+    const metadataPath = join(dir, PARTITION_METADATA_NAME)
+    const topicId = this.#fs.exists(metadataPath)
+      ? readPartitionMetadata(this.#fs, metadataPath).topicId
+      : undefined
+    const managed = { topic, partition, log, topicId }
+    this.#logs.set(name, managed)
+    return managed
+  }
+
+  /** An unreadable checkpoint counts as none, as for a broker: the logs tell what it said, only slower. */
+  #readCheckpoint(name: string): Map<string, bigint> {
+    const path = join(this.root, name)
+    if (!this.#fs.exists(path)) return new Map()
+    try {
+      return readOffsetCheckpoint(this.#fs, path)
+    } catch (error) {
+      if (!(error instanceof KafkatsError)) throw error
+      return new Map()
+    }
+  }
+
+  #removeTree(dir: string): void {
+    for (const name of this.#fs.list(dir)) {
+      const path = join(dir, name)
+      if (this.#fs.stat(path)?.isDirectory === true) this.#removeTree(path)
+      else this.#fs.remove(path)
+    }
+    this.#fs.removeDirectory(dir)
+  }
+
+  #now(): bigint {
+    return this.#options.now?.() ?? BigInt(Date.now())
+  }
+}
