@@ -13,6 +13,8 @@ if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-v')) {
     `${name}/${version} ${process.platform}-${process.arch} node-${process.version}\n`,
   )
 } else {
-  const { runCli } = await import('../dist/cli/run-cli.js')
+  // Where errors are shown with their place, it is that in the sources.
+  if (process.env.DEBUG) process.setSourceMapsEnabled(true)
+  const { runCli } = await import('../dist/bundle/run-cli.js')
   await runCli(argv)
 }

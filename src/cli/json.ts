@@ -1,4 +1,7 @@
-import { parse as parseLossless } from 'lossless-json'
+import type * as LosslessJson from 'lossless-json'
+import { createRequire } from 'node:module'
+
+const require = createRequire(import.meta.url)
 
 /**
  * JSON with int64 values as numbers that have all their digits: a bigint is written as digits, and an integer that a
@@ -39,7 +42,8 @@ export function parseJsonExact(text: string): unknown {
   const value: unknown = JSON.parse(text)
   // Only an integer of 16 digits or more can be beyond a double; the exact parser is many times slower.
   if (!/\d{16}/.test(text)) return value
-  return parseLossless(text, null, {
+  const { parse } = require('lossless-json') as typeof LosslessJson
+  return parse(text, null, {
     parseNumber: parseExactNumber,
     onDuplicateKey: ({ newValue }) => newValue,
   })

@@ -1,5 +1,5 @@
 import { Errors, run, settings } from '@oclif/core'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { EXIT } from './base-command.ts'
 import { guardStandardStreams } from './output.ts'
@@ -8,13 +8,31 @@ type LoadOptions = NonNullable<Parameters<typeof run>[1]>
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** What oclif's `Config.load` takes to find this project; `commands` goes before the folder that package.json names. */
-export function loadOptions(options: { readonly commands?: string } = {}): LoadOptions {
-  const pjson = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8')) as {
-    oclif: Record<string, unknown>
-  }
+interface LoadInput {
+  /** Folder of commands, instead of the one that package.json names with its manifest. */
+  readonly commands?: string
+  /** The command line. Where it names a command of our own, oclif's plugins are left out: they serve others. */
+  readonly argv?: readonly string[]
+}
+
+/** What oclif's `Config.load` takes to find this project. */
+export function loadOptions(options: LoadInput = {}): LoadOptions {
+  const pjson = readJson('package.json') as { oclif: Record<string, unknown> }
   if (options.commands !== undefined) pjson.oclif['commands'] = options.commands
+  else if (isOwnCommand(options.argv ?? [])) pjson.oclif['plugins'] = []
   return { root: ROOT, pjson, ignoreManifest: options.commands !== undefined } as LoadOptions
+}
+
+/** By the manifest, which a build makes; without one all is looked for. */
+function isOwnCommand([word = '', next = '']: readonly string[]): boolean {
+  if (!existsSync(`${ROOT}oclif.manifest.json`)) return false
+  const { commands } = readJson('oclif.manifest.json') as { commands: object }
+  const isTopic = Object.keys(commands).some((id) => id.startsWith(`${word}:`))
+  return Object.hasOwn(commands, isTopic ? `${word}:${next}` : word)
+}
+
+function readJson(name: string): unknown {
+  return JSON.parse(readFileSync(`${ROOT}${name}`, 'utf8'))
 }
 
 /** Runs one command line to its end. Errors of commands are handled in BaseCommand; here only what no command saw. */
@@ -27,7 +45,7 @@ export async function runCli(
   process.env['NODE_ENV'] ??= 'production'
   guardStandardStreams()
   try {
-    await run(argv, loadOptions(options))
+    await run(argv, loadOptions({ ...options, argv }))
   } catch (error) {
     if (!(error instanceof Error)) throw error
     // An unknown command is wrong usage; oclif says 127, which shells use for a missing program.
