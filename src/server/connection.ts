@@ -1,9 +1,8 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import type { LogSlice } from '../storage/index.ts'
+import { transfer, type LogSlice } from '../storage/index.ts'
 import { FrameAssembler } from './frame-assembler.ts'
 import type { RequestBudget } from './request-budget.ts'
-import { sendSlice } from './slice-sender.ts'
 
 /** A piece of a response: bytes, or a range of a log file that is sent from where it lies. */
 export type ResponsePart = Uint8Array | LogSlice
@@ -11,6 +10,7 @@ export type ResponsePart = Uint8Array | LogSlice
 /** What becomes of a request: a response, none (acks 0), or the end of the connection. */
 export type Answer =
   | {
+      /** The whole frame, the size in front included. */
       readonly parts: readonly ResponsePart[]
       /** Called once when the parts are sent, or never will be. */
       readonly release?: (() => void) | undefined
@@ -253,43 +253,16 @@ export class Connection {
   }
 
   /** @returns undefined where the socket has taken everything already */
-  #send(parts: readonly ResponsePart[]): Promise<void> | undefined {
-    let length = 0
-    for (const part of parts) length += part.length
-    const size = Buffer.allocUnsafe(SIZE_BYTES)
-    size.writeInt32BE(length)
+  #send(parts: readonly ResponsePart[]): Promise<unknown> | undefined {
     const { socket } = this
+    if (!parts.every((part) => part instanceof Uint8Array)) {
+      return transfer({ to: socket, parts, signal: this.signal })
+    }
+    let taken = true
     socket.cork()
-    socket.write(size)
-    let sentAll = true
-    for (const [i, part] of parts.entries()) {
-      if (!(part instanceof Uint8Array)) {
-        socket.uncork()
-        return this.#sendSlices(parts.slice(i))
-      }
-      sentAll = socket.write(part)
-    }
+    for (const part of parts) taken = socket.write(part)
     socket.uncork()
-    return sentAll ? undefined : this.#drained()
-  }
-
-  async #sendSlices(parts: readonly ResponsePart[]): Promise<void> {
-    for (const part of parts) {
-      if (part instanceof Uint8Array) {
-        if (!this.socket.write(part)) await this.#drained()
-      } else {
-        await sendSlice(this.socket, part, {
-          signal: this.signal,
-          onProgress: () => {
-            this.#lastProgress = Date.now()
-          },
-        })
-      }
-    }
-  }
-
-  async #drained(): Promise<void> {
-    if (this.socket.writableNeedDrain) await once(this.socket, 'drain', { signal: this.signal })
+    return taken ? undefined : once(socket, 'drain', { signal: this.signal })
   }
 
   #end(): void {
