@@ -7,7 +7,7 @@ const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
 /** What all benchmarks take. */
 export const benchFlags = {
   size: sizeFlag({
-    summary: 'How much log is written or read.',
+    summary: 'How much log a round writes or reads.',
     default: 256 * 1024 * 1024,
     defaultHelp: () => Promise.resolve('256MiB'),
   }),
@@ -34,6 +34,18 @@ export const benchFlags = {
     summary: 'Write into this folder, which must be empty or absent; its files stay.',
     helpValue: 'DIR',
   }),
+}
+
+/** How often each mode is measured. */
+export const roundsFlag = Flags.integer({
+  summary: 'Measure so often [default: 5, and less often what takes longer than 10 s].',
+  helpValue: 'N',
+  min: 1,
+})
+
+/** `all` among the values of a flag stands for every one of them; none is taken twice. */
+export function withAll<T extends string>(given: readonly (T | 'all')[], every: readonly T[]): T[] {
+  return [...new Set(given.flatMap((value) => (value === 'all' ? every : [value])))]
 }
 
 /** What a long run looks at: the progress line, and a moment for signals. */

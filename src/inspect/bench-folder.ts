@@ -44,15 +44,14 @@ export class BenchFolder {
 
   /** Path of a partition folder that does not exist yet. Throws StorageIoError where `bytes` would fill the disk. */
   nextPartition(bytes: number): string {
-    const { bavail, bsize } = statfsSync(this.path)
-    const free = bavail * bsize
-    if (free < bytes + SPARE_BYTES) {
-      throw new StorageIoError(
-        `${bytes} bytes are to be written, ${free} are free where ${this.path} lies`,
-        { file: this.path, hint: 'give less with --size, or a folder on another disk with --dir' },
-      )
-    }
+    this.#ensureRoom(bytes)
     return join(this.path, `bench-${this.#partitions++}`)
+  }
+
+  /** Removes a partition that an earlier round wrote, for the next one. Throws as {@link nextPartition} does. */
+  renew(partition: string, bytes: number): void {
+    rmSync(partition, { recursive: true, force: true })
+    this.#ensureRoom(bytes)
   }
 
   /** Removes a partition, where the folder is temporary, to make room for the next run. */
@@ -64,6 +63,16 @@ export class BenchFolder {
     if (!this.isTemporary) return
     for (const signal of SIGNALS) process.off(signal, this.#onSignal)
     rmSync(this.path, { recursive: true, force: true })
+  }
+
+  #ensureRoom(bytes: number): void {
+    const { bavail, bsize } = statfsSync(this.path)
+    const free = bavail * bsize
+    if (free >= bytes + SPARE_BYTES) return
+    throw new StorageIoError(
+      `${bytes} bytes are to be written, ${free} are free where ${this.path} lies`,
+      { file: this.path, hint: 'give less with --size, or a folder on another disk with --dir' },
+    )
   }
 
   readonly #onSignal = (signal: NodeJS.Signals): void => {

@@ -1,17 +1,19 @@
 import { BaseCommand } from '../../cli/base-command.ts'
-import { benchFlags, benchSizesOf, benchWatch } from '../../cli/bench-flags.ts'
+import { benchFlags, benchSizesOf, benchWatch, roundsFlag } from '../../cli/bench-flags.ts'
 import { renderBenches } from '../../cli/bench-table.ts'
-import { runBenches, type BenchResult } from '../../inspect/bench-run.ts'
+import { oneOrAll, runBenches, type BenchResult } from '../../inspect/bench-run.ts'
 
-export default class BenchRead extends BaseCommand<BenchResult | BenchResult[]> {
+export default class BenchRead extends BaseCommand<BenchResult | readonly BenchResult[]> {
   static override summary = 'Measure how fast records are read and decoded.'
   static override description = `Writes a partition into a temporary folder, closes it, and reads all of it: each \
 batch is decompressed and each of its records decoded, key, value and headers. \
 Checksums are not checked; "bench verify" measures that.
 
 The log was just written, so it is read from the page cache. A warm-up goes \
-first; then the whole log is read again and again for a second at least. Several \
-codecs with commas are measured in turn; with --json they are an array.`
+first; a round then reads the whole log, a small one again and again. Several \
+codecs with commas are measured in turn, round by round, and shown side by side: \
+the median round of each, and the slowest and the fastest. Percentiles are those \
+of all rounds. With --json they are an array.`
   static override examples = [
     { description: 'Plain batches.', command: '<%= config.bin %> bench read --size 64MiB' },
     {
@@ -20,9 +22,9 @@ codecs with commas are measured in turn; with --json they are an array.`
     },
   ]
   static override enableJsonFlag = true
-  static override flags = { ...benchFlags }
+  static override flags = { ...benchFlags, rounds: roundsFlag }
 
-  override async run(): Promise<BenchResult | BenchResult[]> {
+  override async run(): Promise<BenchResult | readonly BenchResult[]> {
     const { flags } = await this.parse(BenchRead)
     const sizes = benchSizesOf(flags)
     const modes = flags.compression.map((compression) => ({
@@ -30,9 +32,9 @@ codecs with commas are measured in turn; with --json they are an array.`
       ...sizes,
       compression,
     }))
-    const results = await runBenches(modes, { dir: flags.dir, watch: benchWatch })
+    const { dir, rounds } = flags
+    const results = await runBenches(modes, { dir, rounds, watch: benchWatch })
     this.print(renderBenches(results, { width: this.width, color: this.color }))
-    const [only] = results
-    return results.length === 1 && only !== undefined ? only : results
+    return oneOrAll(results)
   }
 }

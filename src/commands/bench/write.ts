@@ -1,41 +1,57 @@
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../../cli/base-command.ts'
-import { benchFlags, benchSizesOf, benchWatch } from '../../cli/bench-flags.ts'
+import { benchFlags, benchSizesOf, benchWatch, roundsFlag, withAll } from '../../cli/bench-flags.ts'
 import { renderBenches } from '../../cli/bench-table.ts'
-import { FSYNC_MODES, runBenches, SOURCES, type BenchResult } from '../../inspect/bench-run.ts'
+import { sizeFlag } from '../../cli/flags.ts'
+import {
+  FSYNC_MODES,
+  oneOrAll,
+  runBenches,
+  SOURCES,
+  type BenchResult,
+} from '../../inspect/bench-run.ts'
 
-export default class BenchWrite extends BaseCommand<BenchResult | BenchResult[]> {
+export default class BenchWrite extends BaseCommand<BenchResult | readonly BenchResult[]> {
   static override summary = 'Measure how fast batches are appended.'
   static override description = `Appends to a partition in a temporary folder, as a leader does, with every check. \
 --from records encodes (and compresses) each batch from its records; --from \
 batches appends ready batches, which is what a broker does with a producer's.
 
-A warm-up goes first and is not counted. The time a batch takes is from its \
-records, or its bytes, to the end of the append, with the fsync where there is \
-one. Without fsync the time leaves out the final flush and close; --fsync end \
-counts one flush at the end, --fsync batch one after each append.
+A round is a new partition: a warm-up, which is not counted, then --size of log. \
+The time a batch takes is from its records, or its bytes, to the end of the \
+append, with the fsync where there is one. Without fsync the time leaves out the \
+final flush and close; --fsync end counts one flush at the end of the round, \
+--fsync batch one after each append.
 
-Several values with commas (--fsync never,batch) are measured one after the \
-other and shown side by side; with --json they are an array. The temporary \
-folder is where TMPDIR says; --dir measures another disk.`
+Several values with commas (--fsync never,batch), or all, are measured in turn, \
+round by round, and shown side by side: the median round of each, and the slowest \
+and the fastest. Percentiles are those of all rounds. With --json they are an \
+array. The temporary folder is where TMPDIR says; --dir measures another disk and \
+keeps the last round.`
   static override examples = [
-    { description: 'The engine alone.', command: '<%= config.bin %> bench write --size 64MiB' },
+    { description: 'The engine alone.', command: '<%= config.bin %> bench write --size 32MiB' },
     {
       description: 'What a broker does, with and without fsync.',
-      command: '<%= config.bin %> bench write --from batches --fsync never,end --size 64MiB',
+      command: '<%= config.bin %> bench write --from batches --fsync all --size 16MiB',
     },
     {
       description: 'All codecs, for a file to compare with later.',
       command:
-        '<%= config.bin %> bench write --compression none,gzip,snappy,lz4,zstd --size 16MiB --json',
+        '<%= config.bin %> bench write --compression none,gzip,snappy,lz4,zstd --size 16MiB --rounds 1 --json',
     },
   ]
   static override enableJsonFlag = true
   static override flags = {
     ...benchFlags,
+    size: sizeFlag({
+      summary: 'How much log a round writes.',
+      default: 64 * 1024 * 1024,
+      defaultHelp: () => Promise.resolve('64MiB'),
+    }),
+    rounds: roundsFlag,
     from: Flags.option({
       summary: 'What is appended.',
-      options: SOURCES,
+      options: [...SOURCES, 'all'] as const,
       multiple: true,
       multipleNonGreedy: true,
       delimiter: ',',
@@ -43,7 +59,7 @@ folder is where TMPDIR says; --dir measures another disk.`
     })(),
     fsync: Flags.option({
       summary: 'When the log is flushed to the disk.',
-      options: FSYNC_MODES,
+      options: [...FSYNC_MODES, 'all'] as const,
       multiple: true,
       multipleNonGreedy: true,
       delimiter: ',',
@@ -51,23 +67,18 @@ folder is where TMPDIR says; --dir measures another disk.`
     })(),
   }
 
-  override async run(): Promise<BenchResult | BenchResult[]> {
+  override async run(): Promise<BenchResult | readonly BenchResult[]> {
     const { flags } = await this.parse(BenchWrite)
     const sizes = benchSizesOf(flags)
-    const modes = flags.from.flatMap((from) =>
+    const fsyncs = withAll(flags.fsync, FSYNC_MODES)
+    const modes = withAll(flags.from, SOURCES).flatMap((from) =>
       flags.compression.flatMap((compression) =>
-        flags.fsync.map((fsync) => ({
-          bench: 'write' as const,
-          ...sizes,
-          from,
-          compression,
-          fsync,
-        })),
+        fsyncs.map((fsync) => ({ bench: 'write' as const, ...sizes, from, compression, fsync })),
       ),
     )
-    const results = await runBenches(modes, { dir: flags.dir, watch: benchWatch })
+    const { dir, rounds } = flags
+    const results = await runBenches(modes, { dir, rounds, watch: benchWatch })
     this.print(renderBenches(results, { width: this.width, color: this.color }))
-    const [only] = results
-    return results.length === 1 && only !== undefined ? only : results
+    return oneOrAll(results)
   }
 }
