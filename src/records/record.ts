@@ -233,11 +233,24 @@ export class RecordCursor {
   }
 }
 
-/** Size of a record's body: everything behind its length field. */
-function bodySize(offsetDelta: number, timestampDelta: bigint, record: RecordInput): number {
-  let size = 1 + sizeOfVarlong(timestampDelta) + sizeOfVarint(offsetDelta)
+/**
+ * Size of a record's body: everything behind its length field.
+ *
+ * @param timestampDelta a number between -2^30 and 2^30-1, a bigint beyond
+ */
+export function sizeOfRecordBody(
+  offsetDelta: number,
+  timestampDelta: number | bigint,
+  record: RecordInput,
+): number {
+  let size = 1 + sizeOfVarint(offsetDelta)
+  size +=
+    typeof timestampDelta === 'number'
+      ? sizeOfVarint(timestampDelta)
+      : sizeOfVarlong(timestampDelta)
   size += sizeOfNullable(record.key) + sizeOfNullable(record.value)
   const headers = record.headers ?? NO_HEADERS
+  if (headers.length === 0) return size + 1
   size += sizeOfVarint(headers.length)
   for (const header of headers) size += sizeOfNullable(header.key) + sizeOfNullable(header.value)
   return size
@@ -247,27 +260,30 @@ function sizeOfNullable(bytes: Uint8Array | null): number {
   return bytes === null ? 1 : sizeOfVarint(bytes.length) + bytes.length
 }
 
-/** Bytes that {@link encodeRecord} writes. */
-export function sizeOfRecord(
-  offsetDelta: number,
-  timestampDelta: bigint,
-  record: RecordInput,
-): number {
-  const body = bodySize(offsetDelta, timestampDelta, record)
-  return sizeOfVarint(body) + body
+/** Size of a record with its length field. @param bodySize from {@link sizeOfRecordBody} */
+export function sizeOfRecord(bodySize: number): number {
+  return sizeOfVarint(bodySize) + bodySize
 }
 
-/** Writes a record at `at`, where {@link sizeOfRecord} bytes must be free, and returns the index behind it. */
+/**
+ * Writes a record at `at`, where {@link sizeOfRecord} bytes must be free, and returns the index behind it.
+ *
+ * @param bodySize from {@link sizeOfRecordBody}, for the same record and deltas
+ */
 export function encodeRecord(
   target: Buffer,
   at: number,
+  bodySize: number,
   offsetDelta: number,
-  timestampDelta: bigint,
+  timestampDelta: number | bigint,
   record: RecordInput,
 ): number {
-  at = encodeVarint(target, at, bodySize(offsetDelta, timestampDelta, record))
+  at = encodeVarint(target, at, bodySize)
   target[at++] = 0
-  at = encodeVarlong(target, at, timestampDelta)
+  at =
+    typeof timestampDelta === 'number'
+      ? encodeVarint(target, at, timestampDelta)
+      : encodeVarlong(target, at, timestampDelta)
   at = encodeVarint(target, at, offsetDelta)
   at = encodeNullable(target, at, record.key)
   at = encodeNullable(target, at, record.value)
@@ -280,9 +296,18 @@ export function encodeRecord(
   return at
 }
 
+/** Up to so many bytes a loop copies faster than a call of `set`. */
+const COPY_BY_LOOP_BYTES = 16
+
 function encodeNullable(target: Buffer, at: number, bytes: Uint8Array | null): number {
-  if (bytes === null) return encodeVarint(target, at, -1)
-  at = encodeVarint(target, at, bytes.length)
-  target.set(bytes, at)
-  return at + bytes.length
+  if (bytes === null) {
+    target[at] = 1 // -1
+    return at + 1
+  }
+  const { length } = bytes
+  at = encodeVarint(target, at, length)
+  if (length <= COPY_BY_LOOP_BYTES) {
+    for (let i = 0; i < length; i++) target[at + i] = bytes[i] ?? 0
+  } else target.set(bytes, at)
+  return at + length
 }
