@@ -1,7 +1,4 @@
-import type * as LosslessJson from 'lossless-json'
-import { createRequire } from 'node:module'
-
-const require = createRequire(import.meta.url)
+import { parse as parseLossless } from 'lossless-json'
 
 /**
  * JSON with int64 values as numbers that have all their digits: a bigint is written as digits, and an integer that a
@@ -42,8 +39,7 @@ export function parseJsonExact(text: string): unknown {
   const value: unknown = JSON.parse(text)
   // Only an integer of 16 digits or more can be beyond a double; the exact parser is many times slower.
   if (!/\d{16}/.test(text)) return value
-  const { parse } = require('lossless-json') as typeof LosslessJson
-  return parse(text, null, {
+  return parseLossless(text, null, {
     parseNumber: parseExactNumber,
     onDuplicateKey: ({ newValue }) => newValue,
   })
