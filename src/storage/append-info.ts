@@ -2,6 +2,7 @@ import { InvalidRecordError, OffsetsOutOfOrderError, RecordTooLargeError } from 
 import { NO_PARTITION_LEADER_EPOCH, NO_TIMESTAMP, type Batch } from '../records/batch.ts'
 import { batchesIn } from '../records/batches.ts'
 import type { CompressionType } from '../records/compression.ts'
+import { MAGIC_VALUE_V2, RECORD_BATCH_OVERHEAD, RecordBatch } from '../records/record-batch.ts'
 import type { AppendOrigin } from './producer-append-info.ts'
 
 /** What one append did. Kafka: storage/internals/log/LogAppendInfo.java */
@@ -73,7 +74,7 @@ export function analyzeRecords(bytes: Buffer, params: AnalyzeParams): AnalyzedRe
   let lastOffsetOfFirstBatch = -1n
   let maxTimestamp = NO_TIMESTAMP
   let sourceCompression: CompressionType = 'none'
-  for (const batch of batchesIn(bytes)) {
+  for (const batch of loneBatch(bytes) ?? batchesIn(bytes)) {
     if (batch.magic >= 2 && origin === 'client' && batch.baseOffset !== 0n) {
       throw new InvalidRecordError(
         `a batch of a producer has base offset ${batch.baseOffset} instead of 0`,
@@ -83,13 +84,9 @@ export function analyzeRecords(bytes: Buffer, params: AnalyzeParams): AnalyzedRe
         },
       )
     }
-    const epoch = batch.partitionLeaderEpoch
-    if (
-      origin === 'replication' &&
-      epoch !== NO_PARTITION_LEADER_EPOCH &&
-      epoch > params.leaderEpoch
-    ) {
-      break
+    if (origin === 'replication') {
+      const epoch = batch.partitionLeaderEpoch
+      if (epoch !== NO_PARTITION_LEADER_EPOCH && epoch > params.leaderEpoch) break
     }
     const batchLastOffset = batch.lastOffset
     if (batches.length === 0) {
@@ -103,10 +100,13 @@ export function analyzeRecords(bytes: Buffer, params: AnalyzeParams): AnalyzedRe
       throw recordTooLarge(sizeInBytes, maxMessageBytes, batch)
     }
     batch.ensureValid()
-    if (batch.maxTimestamp > maxTimestamp) maxTimestamp = batch.maxTimestamp
+    const batchMaxTimestamp = batch.maxTimestamp
+    if (batchMaxTimestamp > maxTimestamp) maxTimestamp = batchMaxTimestamp
     validBytes += sizeInBytes
-    const { compressionType } = batch
-    if (compressionType !== 'none') sourceCompression = compressionType
+    if (!isUncompressedV2(batch)) {
+      const { compressionType } = batch
+      if (compressionType !== 'none') sourceCompression = compressionType
+    }
     if (params.requireOffsetsMonotonic && !monotonic) {
       throw new OffsetsOutOfOrderError(
         `a batch ends at offset ${batchLastOffset}, which does not follow the batch before it`,
@@ -124,6 +124,18 @@ export function analyzeRecords(bytes: Buffer, params: AnalyzeParams): AnalyzedRe
     maxTimestamp,
     sourceCompression,
   }
+}
+
+/** The batch of an append that is one v2 batch and nothing else, as a producer's is; anything else needs a walk. */
+function loneBatch(bytes: Buffer): readonly RecordBatch[] | undefined {
+  if (bytes.length < RECORD_BATCH_OVERHEAD) return undefined
+  const batch = new RecordBatch(bytes, undefined, 0)
+  return batch.magic === MAGIC_VALUE_V2 && batch.sizeInBytes === bytes.length ? [batch] : undefined
+}
+
+/** Asked first, because the name of a codec is looked up with the batch's place at hand for the error. */
+export function isUncompressedV2(batch: Batch): batch is RecordBatch {
+  return batch instanceof RecordBatch && batch.compressionId === 0
 }
 
 export function recordTooLarge(size: number, limit: number, batch: Batch): RecordTooLargeError {

@@ -58,7 +58,7 @@ export function append(state: LogState, plan: AppendPlan | undefined): AppendInf
     local.updateLogEndOffset(lastOffset + 1n)
     state.keepHighWatermarkAtEnd()
     const { producerState } = state
-    for (const [, producer] of checked.producers.entries()) producerState.update(producer)
+    for (const producer of checked.producers) producerState.update(producer)
     for (const completed of checked.completed) {
       segment.updateTxnIndex(completed, producerState.lastStableOffset(completed))
       producerState.completeTxn(completed)

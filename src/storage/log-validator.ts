@@ -118,17 +118,16 @@ function validateBatch(first: Batch, batch: Batch, origin: AppendOrigin): void {
   }
   if (origin !== 'client') return
   if (batch.magic >= 2) {
-    const { baseOffset, lastOffset } = batch
-    const fromOffsets = lastOffset - baseOffset + 1n
-    if (fromOffsets <= 0n) {
+    const fromOffsets = (batch as RecordBatch).lastOffsetDelta + 1
+    if (fromOffsets <= 0) {
       throw new InvalidRecordError(
-        `a batch has the offsets ${baseOffset} to ${lastOffset}`,
+        `a batch has the offsets ${batch.baseOffset} to ${batch.lastOffset}`,
         batch.place,
       )
     }
     const count = batch.count ?? 0
     if (count <= 0) throw new InvalidRecordError(`a batch counts ${count} records`, batch.place)
-    if (fromOffsets !== BigInt(count)) {
+    if (fromOffsets !== count) {
       throw new InvalidRecordError(
         `a batch counts ${count} records but spans ${fromOffsets} offsets`,
         batch.place,
@@ -214,8 +213,50 @@ class RecordErrors {
   }
 }
 
-/** Reads the varints where they stand; no record becomes an object. */
+/** Reads the varints where they stand; no record becomes an object, and no field a bigint while numbers are exact. */
 function checkRecordsInPlace(batch: RecordBatch, params: ValidationParams): CheckedRecords {
+  return checkOrdinaryRecords(batch, params) ?? checkAnyRecords(batch, params)
+}
+
+/** A timestamp beside one of these, or their sum, is exact as a number. */
+const MAX_EXACT_MS = 2 ** 52
+
+/**
+ * The records of a batch whose every timestamp is exact as a number; undefined where one is not, or where a record is
+ * to be refused: then {@link checkAnyRecords} says which and why.
+ */
+function checkOrdinaryRecords(
+  batch: RecordBatch,
+  params: ValidationParams,
+): CheckedRecords | undefined {
+  const baseTimestamp = Number(batch.baseTimestamp)
+  const now = Number(params.now)
+  if (Math.abs(baseTimestamp) > MAX_EXACT_MS || Math.abs(now) > MAX_EXACT_MS) return undefined
+  if (batch.timestampType !== 'CreateTime') return undefined
+  const checksTime = params.timestampType === 'CreateTime'
+  // Rounded where they are beyond all exact timestamps, which changes no comparison with one.
+  const oldest = Number(params.now - params.timestampBeforeMaxMs)
+  const newest = Number(params.now + params.timestampAfterMaxMs)
+  const baseOffset = Number(batch.baseOffset)
+  const cursor = batch.cursor(limits(params))
+  let count = 0
+  let maxTimestamp = -1
+  let consecutive = true
+  while (cursor.next()) {
+    if (cursor.bigTimestampDelta !== undefined) return undefined
+    const timestamp = baseTimestamp + cursor.timestampDelta
+    if (checksTime && timestamp !== -1 && (timestamp < oldest || timestamp > newest)) {
+      return undefined
+    }
+    if (params.compact && cursor.keyLength < 0) return undefined
+    if (timestamp > maxTimestamp) maxTimestamp = timestamp
+    if (baseOffset + cursor.offsetDelta !== count) consecutive = false
+    count++
+  }
+  return { count, maxTimestamp: BigInt(maxTimestamp), consecutive }
+}
+
+function checkAnyRecords(batch: RecordBatch, params: ValidationParams): CheckedRecords {
   const errors = new RecordErrors(batch, params)
   const cursor = batch.cursor(limits(params))
   const { baseTimestamp, maxTimestamp: headerMax } = batch
