@@ -4,7 +4,9 @@ import { Tally, type BenchMode, type BenchWatch } from './bench-result.ts'
 import { BenchWorkload } from './bench-workload.ts'
 
 const MAX_WARM_UP_BYTES = 64 * 1024 * 1024
-const LOOK_UP_EVERY_BYTES = 1024 * 1024
+/** Of the log, between two looks at the clock and at signals. Appends with fsync are slow, so they look more often. */
+const LOOK_UP_APPENDING_BYTES = 64 * 1024
+const LOOK_UP_WALKING_BYTES = 1024 * 1024
 
 /** What a mode is measured with. */
 export interface BenchRoom {
@@ -17,8 +19,9 @@ export interface BenchRoom {
 export class BenchWorkloads {
   readonly #made = new Map<string, BenchWorkload>()
 
-  of({ recordSize, recordsPerBatch, compression }: BenchMode): BenchWorkload {
-    const key = [recordSize, recordsPerBatch, compression].join(' ')
+  of(mode: BenchMode): BenchWorkload {
+    const { recordSize, recordsPerBatch, compression } = mode
+    const key = keyOf(mode)
     let workload = this.#made.get(key)
     if (workload === undefined) {
       const now = BigInt(Date.now())
@@ -27,6 +30,15 @@ export class BenchWorkloads {
     }
     return workload
   }
+
+  /** Lets go of the memory of one that is not needed any more. */
+  forget(mode: BenchMode): void {
+    this.#made.delete(keyOf(mode))
+  }
+}
+
+function keyOf({ recordSize, recordsPerBatch, compression }: BenchMode): string {
+  return [recordSize, recordsPerBatch, compression].join(' ')
 }
 
 /** How much goes first and is not counted. */
@@ -61,7 +73,7 @@ export async function repeat(
     while (tally.bytes < bytes) {
       step(tally)
       if (tally.bytes < lookUpAt && maxMs === Infinity) continue
-      lookUpAt = tally.bytes + LOOK_UP_EVERY_BYTES
+      lookUpAt = tally.bytes + LOOK_UP_APPENDING_BYTES
       progress.update(tally.bytes)
       await watch.breathe()
       if (performance.now() - startedAt > maxMs) break
@@ -97,7 +109,7 @@ export async function walk(
       before = now
       if (tally.bytes < lookUpAt) continue
       if (tally.bytes - from >= bytes) break
-      lookUpAt = tally.bytes + LOOK_UP_EVERY_BYTES
+      lookUpAt = tally.bytes + LOOK_UP_WALKING_BYTES
       progress.update(tally.bytes - from)
       await watch.breathe()
       before = performance.now()
@@ -129,5 +141,6 @@ export async function writePartition(
     return tally
   } finally {
     log.close()
+    workloads.forget(mode)
   }
 }
