@@ -182,8 +182,15 @@ async function sendfileParts(
       cause: end.cause,
     })
   }
+  if (typeof end.outcome === 'object' && end.bytesSent === 0) {
+    const code = getSystemErrorName(-end.outcome.errno)
+    if (UNSUPPORTED.has(code)) return false
+  }
   throw errorOf(end, target, parts)
 }
+
+/** What a file system, or a socket that is none, answers to a call that it does not have. */
+const UNSUPPORTED = new Set(['EINVAL', 'ENOSYS', 'EOPNOTSUPP', 'ENOTSUP', 'ENOTSOCK'])
 
 function partOf(part: LogSlice | Uint8Array): SendfilePart {
   if (part instanceof Uint8Array) return part
