@@ -273,12 +273,14 @@ function ratioText(speedup: number, isVague: boolean): string {
 /** What makes a comparison less than it seems, a line each. */
 export function comparisonNotes(files: ComparedFiles): readonly string[] {
   const { pairs, onlyA, onlyB } = files
-  const differing = pairs.flatMap((pair) =>
-    pair.differences.map(
-      ({ name, a, b }) =>
-        `${nameWith(pair, TELLING)}: ${name} is ${settingText(name, a)} in A, ${settingText(name, b)} in B`,
-    ),
-  )
+  const texts = pairs.map((pair) => pair.differences.map(differenceText))
+  const [common = []] = texts
+  const areAllTheSame = pairs.length > 1 && new Set(texts.map((each) => each.join('\n'))).size === 1
+  const differing = areAllTheSame
+    ? common.map((text) => `all: ${text}`)
+    : pairs.flatMap((pair, i) =>
+        (texts[i] ?? []).map((text) => `${nameWith(pair, TELLING)}: ${text}`),
+      )
   const machines = new Set(
     pairs
       .filter(({ a, b }) => a.node !== b.node || a.cpus !== b.cpus)
@@ -300,6 +302,10 @@ export function comparisonNotes(files: ComparedFiles): readonly string[] {
 
 function machineText(run: ComparedRun): string {
   return `Node ${run.node} with ${run.cpus} cpus`
+}
+
+function differenceText({ name, a, b }: ComparedPair['differences'][number]): string {
+  return `${name} is ${settingText(name, a)} in A, ${settingText(name, b)} in B`
 }
 
 function settingText(name: string, value: unknown): string {

@@ -1,6 +1,11 @@
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { renderBenches, renderComparison, type BenchRun } from '../../src/cli/bench-table.ts'
+import {
+  comparisonNotes,
+  renderBenches,
+  renderComparison,
+  type BenchRun,
+} from '../../src/cli/bench-table.ts'
 
 const PLAIN = { width: 80, color: false }
 const SIZES = { size: 67_108_864, recordSize: 1024, recordsPerBatch: 16 }
@@ -181,5 +186,11 @@ describe('a comparison', () => {
       'open none, clean is in B alone',
       '',
     ])
+  })
+
+  it('says once what differs in all of them', () => {
+    const differing = { ...pair, differences: [{ name: 'size', a: 1024, b: 2048 }] }
+    const files = { pairs: [differing, { ...differing, ...fsync('end') }], onlyA: [], onlyB: [] }
+    expect(comparisonNotes(files)).toEqual(['all: size is 1.0 KiB in A, 2.0 KiB in B'])
   })
 })

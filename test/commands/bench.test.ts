@@ -65,7 +65,7 @@ describe('one run, as JSON', () => {
     ['read', BenchRead],
     ['verify', BenchVerify],
   ] as const)('of %s has all fields', async (name, command) => {
-    const run = await runCommand(command, [...SMALL, '--json'])
+    const run = await runCommand(command, [...SMALL, '--rounds', '1', '--json'])
     expect(run.exitStatus).toBe(0)
     const result = JSON.parse(run.stdout) as BenchResult
     expectSound(result)
@@ -89,8 +89,8 @@ describe('rounds', () => {
     ['verify', BenchVerify],
     ['open', BenchOpen],
   ] as const)('of %s are as many as asked for, each of the whole size', async (_, command) => {
-    const argv = [...SMALL, '--compression', 'none,lz4', '--rounds', '2', '--json']
-    const results = JSON.parse((await runCommand(command, argv)).stdout) as BenchResult[]
+    const { stdout } = await runCommand(command, [...SMALL, '--rounds', '2', '--json'])
+    const results = [JSON.parse(stdout) as BenchResult | BenchResult[]].flat()
     results.forEach(expectSound)
     for (const { rounds, mibPerSecond } of results) {
       expect(rounds).toHaveLength(2)
@@ -130,7 +130,7 @@ describe('bench open', () => {
 
   it('shows a table of times with bars', async () => {
     const { stdout } = await runCommand(BenchOpen, [
-      ...[...SMALL, '--state', 'clean,no-indexes', '--rounds', '2'],
+      ...[...SMALL, '--state', 'clean,no-indexes', '--rounds', '1'],
     ])
     expect(stdout.split('\n')[0]).toBe(
       'open none · 256.0 KiB of log · 16 records of 1.0 KiB a batch',
@@ -177,7 +177,7 @@ it('takes all for every value of a flag, each once', async () => {
 it('gives an array where several modes are asked for, in the order of the flags', async () => {
   const run = await runCommand(BenchWrite, [
     ...['--from', 'records,batches', '--compression', 'none', '--compression', 'zstd'],
-    ...['--fsync', 'never,batch', '--size', '64KiB', '--json'],
+    ...['--fsync', 'never,batch', '--size', '64KiB', '--rounds', '1', '--json'],
   ])
   const results = JSON.parse(run.stdout) as BenchResult[]
   results.forEach(expectSound)
@@ -196,7 +196,13 @@ it('gives an array where several modes are asked for, in the order of the flags'
 })
 
 it('shows a table with bars, and only what differs as a name', async () => {
-  const { stdout } = await runCommand(BenchWrite, [...SMALL, '--fsync', 'never,end'])
+  const { stdout } = await runCommand(BenchWrite, [
+    ...SMALL,
+    '--fsync',
+    'never,end',
+    '--rounds',
+    '2',
+  ])
   expect(stdout.split('\n')[0]).toBe(
     'write records, none · 256.0 KiB of log · 16 records of 1.0 KiB a batch',
   )
