@@ -1,6 +1,6 @@
 /** The engine's public door: what a server and other programs build on. */
 export { Log } from './log.ts'
-export type { Isolation, IterateOptions, LogOptions, ReadOptions } from './log-options.ts'
+export type { Isolation, IterateOptions, LogAppend, LogOptions, ReadOptions } from './log-options.ts'
 export {
   EARLIEST_TIMESTAMP,
   LATEST_TIMESTAMP,
@@ -8,6 +8,7 @@ export {
   type OffsetForTimestamp,
 } from './timestamp-lookup.ts'
 export type { AppendInfo } from './append-info.ts'
+export type { AppendOutcome } from './log-append.ts'
 export { AbortedFilter } from './aborted-filter.ts'
 export type { AbortedTransaction, FetchData, OffsetMetadata } from './fetch.ts'
 export { diskFileSystem, type FileSystem, type OpenFile } from './file-system.ts'
@@ -31,3 +32,5 @@ export {
   type OfflineLog,
   type TopicPartition,
 } from './log-manager.ts'
+export { isValidTopicName, partitionFolderName } from './file-names.ts'
+export { randomUuid, ZERO_UUID } from './uuid.ts'

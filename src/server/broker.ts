@@ -1,0 +1,180 @@
+import { ZERO_UUID, LogManager, randomUuid, type ConfigProperties } from '../storage/index.ts'
+import type { ApiHandler } from './api-handler.ts'
+import { BackgroundWork } from './background-work.ts'
+import { BrokerConfig } from './broker-config.ts'
+import type { BrokerServices } from './broker-services.ts'
+import type { Connection } from './connection.ts'
+import { FetchSessionCache } from './fetch-session.ts'
+import { apiVersionsHandler } from './handlers/api-versions.ts'
+import { fetchHandler } from './handlers/fetch.ts'
+import { initProducerIdHandler } from './handlers/init-producer-id.ts'
+import { listOffsetsHandler } from './handlers/list-offsets.ts'
+import { metadataHandler } from './handlers/metadata.ts'
+import { offsetForLeaderEpochHandler } from './handlers/offset-for-leader-epoch.ts'
+import { produceHandler } from './handlers/produce.ts'
+import { Listener, type Endpoint } from './listener.ts'
+import { emptyImage, withTopic } from './metadata/apply-change.ts'
+import { MemoryMetadataStore } from './metadata/memory-metadata-store.ts'
+import type { MetadataImage, MetadataStore } from './metadata/metadata-image.ts'
+import { ProducerIdManager } from './producer-id-manager.ts'
+import { ReplicaManager } from './replica-manager.ts'
+import { RequestBudget } from './request-budget.ts'
+import { RequestDispatcher } from './request-dispatcher.ts'
+import { TopicManager, topicProperties } from './topic-manager.ts'
+
+export interface BrokerOptions {
+  /** The data root; made where it is not there. */
+  readonly dir: string
+  /** 127.0.0.1 unless given. */
+  readonly host?: string | undefined
+  /** 9092 unless given; 0 takes a free one. */
+  readonly port?: number | undefined
+  /** What clients are told to connect to; where it is bound unless given. */
+  readonly advertised?: Endpoint | undefined
+  /** Kafka's broker settings. */
+  readonly brokerConfig?: ConfigProperties | undefined
+  /** Defaults of topics, by their own names. */
+  readonly config?: ConfigProperties | undefined
+  readonly readOnly?: boolean | undefined
+  /** Told of requests that failed and connections that were closed for it. */
+  readonly onFailure?: ((error: unknown, connection: Connection) => void) | undefined
+}
+
+const DEFAULT_PORT = 9092
+const CLOSE_GRACE_MS = 5000
+const STALLED_MS = 60_000
+
+/** A running broker over a data root. */
+export class Broker {
+  readonly services: BrokerServices
+  readonly #logs: LogManager
+  readonly #listener: Listener
+  readonly #background: BackgroundWork
+
+  private constructor(options: {
+    readonly services: BrokerServices
+    readonly logs: LogManager
+    readonly listener: Listener
+    readonly background: BackgroundWork
+  }) {
+    this.services = options.services
+    this.#logs = options.logs
+    this.#listener = options.listener
+    this.#background = options.background
+  }
+
+  /** Where it is bound. */
+  get address(): Endpoint {
+    return this.#listener.address
+  }
+
+  /** Recovers what a crash left, binds the address and begins to serve. */
+  static async start(options: BrokerOptions): Promise<Broker> {
+    const config = new BrokerConfig(options.brokerConfig, options.config)
+    const readOnly = options.readOnly === true
+    let image: MetadataImage | undefined
+    const logs = LogManager.open(options.dir, {
+      readOnly,
+      configOf: (topic) => topicProperties(config, image?.topicConfigs.get(topic)),
+      dedupeBufferBytes: config.number('log.cleaner.dedupe.buffer.size'),
+    })
+    try {
+      image = imageOfFolders(logs)
+      const metadata: MetadataStore = new MemoryMetadataStore(image)
+      const replicas = new ReplicaManager(logs, () => metadata.image)
+      const services: BrokerServices = {
+        config,
+        metadata,
+        replicas,
+        topics: new TopicManager({ metadata, logs, replicas, config }),
+        fetchSessions: new FetchSessionCache({
+          slots: config.number('max.incremental.fetch.session.cache.slots'),
+        }),
+        producerIds: new ProducerIdManager(metadata),
+        readOnly,
+      }
+      const dispatcher = new RequestDispatcher(handlersOf(services))
+      const listener = await listen(options, config, dispatcher)
+      const background = BackgroundWork.start({ logs, config, readOnly })
+      return new Broker({ services, logs, listener, background })
+    } catch (error) {
+      if (readOnly) logs.close()
+      else logs.abandon()
+      throw error
+    }
+  }
+
+  /** Answers what is in hand, then flushes and closes everything; the folder is left as after a clean stop. */
+  async close(): Promise<void> {
+    this.#background.stop()
+    const closed = this.#listener.close(CLOSE_GRACE_MS)
+    this.services.replicas.fetches.expireAll()
+    await closed
+    this.services.metadata.close()
+    this.#logs.close()
+  }
+}
+
+function handlersOf(services: BrokerServices): readonly ApiHandler[] {
+  const handlers: ApiHandler[] = [
+    produceHandler(services),
+    fetchHandler(services),
+    listOffsetsHandler(services),
+    metadataHandler(services),
+    initProducerIdHandler(services),
+    offsetForLeaderEpochHandler(services),
+  ]
+  handlers.push(
+    apiVersionsHandler(
+      () => handlers,
+      () => services.metadata.image,
+    ),
+  )
+  return handlers
+}
+
+async function listen(
+  options: BrokerOptions,
+  config: BrokerConfig,
+  dispatcher: RequestDispatcher,
+): Promise<Listener> {
+  const listener: Listener = await Listener.open({
+    host: options.host ?? '127.0.0.1',
+    port: options.port ?? DEFAULT_PORT,
+    advertised: options.advertised,
+    limits: {
+      maxFrameBytes: config.number('socket.request.max.bytes'),
+      idleMs: config.number('connections.max.idle.ms'),
+      stalledMs: STALLED_MS,
+    },
+    maxConnections: config.number('max.connections'),
+    maxConnectionsPerAddress: config.number('max.connections.per.ip'),
+    budget: new RequestBudget(config.number('queued.max.request.bytes')),
+    handler: (frame, connection) => dispatcher.dispatch(frame, connection, listener.advertised),
+    onFailure: options.onFailure,
+  })
+  return listener
+}
+
+/** What the folders tell of topics where there is no metadata log. */
+function imageOfFolders(logs: LogManager): MetadataImage {
+  const counts = new Map<string, { count: number; topicId: string }>()
+  for (const { topic, partition, topicId } of logs.logs.values()) {
+    const known = counts.get(topic)
+    const count = Math.max(known?.count ?? 0, partition + 1)
+    counts.set(topic, { count, topicId: topicId ?? known?.topicId ?? ZERO_UUID })
+  }
+  let image = emptyImage(randomUuid(), 1)
+  for (const [name, { count, topicId }] of counts) {
+    const partitions = Array.from({ length: count }, (_, partition) => ({
+      leaderEpoch: logs.logs.get(`${name}-${partition}`)?.log.leaderEpochs.latestEpoch ?? 0,
+      partitionEpoch: 0,
+    }))
+    image = withTopic(image, {
+      name,
+      topicId: topicId === ZERO_UUID ? randomUuid() : topicId,
+      partitions,
+    })
+  }
+  return image
+}
