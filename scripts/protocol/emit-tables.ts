@@ -78,8 +78,7 @@ ${rows.join('\n')}
 `
 }
 
-export function emitGroupRecords(keys: readonly Schema[]): string {
-  const names = keys.map(({ name }) => name.replace(/Key$/, ''))
+export function emitGroupRecords(names: readonly string[]): string {
   const imports = names.flatMap((name) =>
     [`${name}Key`, `${name}Value`].map(
       (each) => `import { ${constantName(each)}, type ${each} } from './${fileName(each)}'`,

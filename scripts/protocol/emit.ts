@@ -64,6 +64,10 @@ function taggedFields(struct: Struct): Field[] {
     .sort((a, b) => (a.tag ?? 0) - (b.tag ?? 0))
 }
 
+/** Inside a tag, presence is 0 or 1 instead of −1 or 1. */
+const nullableMethod = ({ tag }: Field): string =>
+  tag === undefined ? 'nullable' : 'taggedNullable'
+
 class Emitter {
   readonly #schema: Schema
   readonly #structs: ReadonlyMap<string, Struct>
@@ -188,7 +192,7 @@ class Emitter {
     }
     if (type.kind === 'struct') {
       return nullable
-        ? `reader.nullable(read${type.name}, version)`
+        ? `reader.${nullableMethod(field)}(read${type.name}, version)`
         : `read${type.name}(reader, version)`
     }
     if (type.name === 'string' && field.neverFlexible) return 'reader.classicNullableString()'
@@ -257,7 +261,8 @@ class Emitter {
     const { type } = field
     if (type.kind === 'struct') {
       this.#comparisonsUsed.add(type.name)
-      return `!isDefault${type.name}(${value})`
+      const orNull = field.nullable === undefined ? '' : `${value} === null || `
+      return `${orNull}!isDefault${type.name}(${value})`
     }
     if (type.kind === 'array' || type.name === 'bytes') {
       const orNull = field.nullable === undefined ? '' : `${value} === null || `
@@ -274,7 +279,9 @@ class Emitter {
       return `${writer}.${nullable ? 'nullableArray' : 'array'}(${value}, ${element}, version)`
     }
     if (type.kind === 'struct') {
-      if (nullable) return `${writer}.nullable(${value}, write${type.name}, version)`
+      if (nullable) {
+        return `${writer}.${nullableMethod(field)}(${value}, write${type.name}, version)`
+      }
       return field.nullable !== undefined || this.#isNull(field)
         ? `${writer}.struct(${value}, write${type.name}, version)`
         : `write${type.name}(${writer}, ${value}, version)`

@@ -40,6 +40,8 @@ export interface Field {
   /** As in the schema. */
   readonly default: string | undefined
   readonly ignorable: boolean
+  /** Elements of the array it is in differ in it, as far as Kafka's own collections are concerned. */
+  readonly mapKey: boolean
   readonly tag: number | undefined
   /** The int16 length of strings stays in flexible versions. */
   readonly neverFlexible: boolean
@@ -72,8 +74,9 @@ interface RawField {
   readonly nullableVersions?: string
   readonly flexibleVersions?: string
   readonly tag?: number
-  readonly default?: string | number | boolean
+  readonly default?: string | number | boolean | null
   readonly ignorable?: boolean
+  readonly mapKey?: boolean
   readonly fields?: readonly RawField[]
 }
 
@@ -205,8 +208,10 @@ function parseField(raw: RawField, parent: Range): Field | undefined {
     type: parseType(raw.type),
     versions,
     nullable: intersect(parseRange(raw.nullableVersions ?? 'none'), versions),
-    default: raw.default === undefined ? undefined : String(raw.default),
+    // A null without quotes is no default for Kafka's generator; "null" is (ConsumerGroupMemberMetadataValue has one).
+    default: raw.default === undefined || raw.default === null ? undefined : String(raw.default),
     ignorable: raw.ignorable ?? false,
+    mapKey: raw.mapKey ?? false,
     tag: raw.tag,
     neverFlexible: raw.flexibleVersions === 'none',
   }

@@ -22,7 +22,7 @@ export type Mutable<T> = { -readonly [K in keyof T]: T[K] }
  *   string       int16 length, −1 null; or compact. UTF-8, at most 32767 bytes
  *   data         int32 length, −1 null; or compact. `bytes` and `records` of the schemas
  *   array        int32 count, −1 null; or compact
- *   nullable     int8, negative is null, then the struct
+ *   nullable     int8, negative is null, then the struct; in a tag an unsigned varint, 0 is null
  *   tags         unsigned varint count, then tag, size and payload of each; flexible versions only
  *
  * Every length is compared with the bytes that are left before anything is allocated, and the elements of all arrays
@@ -149,6 +149,14 @@ export class ProtocolReader extends Reader {
     version: number,
   ): T | null {
     return this.int8() < 0 ? null : readStruct(this, version)
+  }
+
+  /** A nullable struct as the payload of a tag: there 0 is null, and anything above is a struct. */
+  taggedNullable<T>(
+    readStruct: (reader: ProtocolReader, version: number) => T,
+    version: number,
+  ): T | null {
+    return this.unsignedVarint() === 0 ? null : readStruct(this, version)
   }
 
   /** How many tagged fields follow; 0 in a version without. */

@@ -171,6 +171,17 @@ export class ProtocolWriter extends Writer {
     return this
   }
 
+  /** A nullable struct as the payload of a tag. */
+  taggedNullable<T>(
+    value: T | null,
+    writeStruct: (writer: ProtocolWriter, value: T, version: number) => void,
+    version: number,
+  ): this {
+    this.unsignedVarint(value === null ? 0 : 1)
+    if (value !== null) writeStruct(this, value, version)
+    return this
+  }
+
   /** How many tagged fields follow; nothing in a version without. */
   tagCount(count: number): this {
     return this.#flexible ? this.unsignedVarint(count) : this

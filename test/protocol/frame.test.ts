@@ -93,8 +93,8 @@ it.each([4, 11, 12, 18])(
     )
     expect(correlationId).toBe(1)
     expect(value.responses[0]?.partitions.map(({ records }) => records)).toEqual(
-    ['rrrrr', 'copied', 'rrrrrrr'].map((text) => Buffer.from(text)),
-  )
+      ['rrrrr', 'copied', 'rrrrrrr'].map((text) => Buffer.from(text)),
+    )
   },
 )
 

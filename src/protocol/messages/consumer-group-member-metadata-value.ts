@@ -13,7 +13,7 @@ export interface ConsumerGroupMemberMetadataValue {
   readonly subscribedTopicRegex: string | null
   readonly rebalanceTimeoutMs: number // default -1
   readonly serverAssignor: string | null
-  readonly classicMemberMetadata: ClassicMemberMetadata | null // tag 0, default null
+  readonly classicMemberMetadata: ClassicMemberMetadata | null // tag 0
 }
 
 export interface ClassicMemberMetadata {
@@ -37,6 +37,15 @@ export const CONSUMER_GROUP_MEMBER_METADATA_VALUE: Message<ConsumerGroupMemberMe
   write: writeConsumerGroupMemberMetadataValue,
 }
 
+const DEFAULT_CLASSIC_MEMBER_METADATA: ClassicMemberMetadata = {
+  sessionTimeoutMs: 0,
+  supportedProtocols: [],
+}
+
+function isDefaultClassicMemberMetadata(value: ClassicMemberMetadata): boolean {
+  return !(value.sessionTimeoutMs !== 0 || value.supportedProtocols.length > 0)
+}
+
 export function readConsumerGroupMemberMetadataValue(
   reader: ProtocolReader,
   version: number,
@@ -51,13 +60,13 @@ export function readConsumerGroupMemberMetadataValue(
     subscribedTopicRegex: reader.nullableString(),
     rebalanceTimeoutMs: reader.int32(),
     serverAssignor: reader.nullableString(),
-    classicMemberMetadata: null,
+    classicMemberMetadata: DEFAULT_CLASSIC_MEMBER_METADATA,
   }
   for (let left = reader.tagCount(); left > 0; left--) {
     const { tag, end } = reader.tag()
     switch (tag) {
       case 0:
-        value.classicMemberMetadata = reader.nullable(readClassicMemberMetadata, version)
+        value.classicMemberMetadata = reader.taggedNullable(readClassicMemberMetadata, version)
         break
       default:
         reader.skip(end - reader.index)
@@ -81,11 +90,13 @@ export function writeConsumerGroupMemberMetadataValue(
   writer.nullableString(value.subscribedTopicRegex)
   writer.int32(value.rebalanceTimeoutMs)
   writer.nullableString(value.serverAssignor)
-  const hasClassicMemberMetadata = value.classicMemberMetadata !== null
+  const hasClassicMemberMetadata =
+    value.classicMemberMetadata === null ||
+    !isDefaultClassicMemberMetadata(value.classicMemberMetadata)
   writer.tagCount(Number(hasClassicMemberMetadata))
   if (hasClassicMemberMetadata)
     writer.tag(0, (tagged) =>
-      tagged.nullable(value.classicMemberMetadata, writeClassicMemberMetadata, version),
+      tagged.taggedNullable(value.classicMemberMetadata, writeClassicMemberMetadata, version),
     )
 }
 
