@@ -5,6 +5,7 @@ import {
   MAGIC_POSITION,
   type Batch,
 } from '../records/batch.ts'
+import { batchAt } from '../records/batches.ts'
 import { LEGACY_HEADER_V0_BYTES, LEGACY_HEADER_V1_BYTES } from '../records/legacy-message.ts'
 import { RECORD_BATCH_OVERHEAD, RecordBatch } from '../records/record-batch.ts'
 import { BatchScanner } from '../storage/batch-scanner.ts'
@@ -53,6 +54,15 @@ export interface LogVisitor {
   lostRange(position: number, end: number): void
 }
 
+/** What other threads know of a log before the walk gets there. */
+export interface BatchesAhead {
+  /**
+   * The header of the batch at `position`, of a small control batch all of it, where its checksum is right (and, with
+   * `deep`, its records are sound); good until the next call. Undefined where nothing is known; `pending`: ask again.
+   */
+  headerAt(position: number): Buffer | 'pending' | undefined
+}
+
 export interface WalkOptions {
   readonly file: OpenFile
   /** Bytes to look at, from the start. */
@@ -64,8 +74,8 @@ export interface WalkOptions {
   /** First offset of the following segment; undefined for the last. */
   readonly nextBaseOffset: bigint | undefined
   readonly deep: boolean
-  /** Up to this byte `checkPrefix` found the file sound: checksums and records are not looked at again. */
-  readonly checkedTo?: number
+  /** Absent where the walk does everything itself. */
+  readonly ahead?: BatchesAhead | undefined
   readonly reporter: FindingReporter
   readonly visitor: LogVisitor
 }
@@ -88,14 +98,14 @@ export interface LogTotals {
 
 /**
  * Reads a `.log` from its first byte to its last, checks every batch, and goes on behind damage. Yields the position
- * reached, every 8 MiB.
+ * reached, every 8 MiB and while `ahead` is behind.
  */
 export function* walkLog(options: WalkOptions): Generator<number, LogTotals, void> {
   const walk = new LogWalk(options)
   try {
     let yieldAt = YIELD_EVERY_BYTES
-    while (walk.step()) {
-      if (walk.position < yieldAt) continue
+    for (let step = walk.step(); step !== false; step = walk.step()) {
+      if (step === true && walk.position < yieldAt) continue
       yield walk.position
       yieldAt = walk.position + YIELD_EVERY_BYTES
     }
@@ -123,11 +133,9 @@ class LogWalk {
   #lastEpoch = -1
   /** Behind the last sound batch. */
   #expected: bigint | undefined
-  #checkedTo: number
 
   constructor(options: WalkOptions) {
     this.#options = options
-    this.#checkedTo = options.checkedTo ?? 0
     const { file, size, baseOffset } = options
     this.#scanner = new BatchScanner(file, { read: 'headers', end: size })
     this.#budget = searchBudget(size)
@@ -162,12 +170,15 @@ class LogWalk {
     }
   }
 
-  /** Takes the next batch, or what stands in its place; false at the end. */
-  step(): boolean {
-    const { size } = this.#options
+  /** Takes the next batch, or what stands in its place; false at the end, `pending` where another thread is at it. */
+  step(): boolean | 'pending' {
+    const { size, ahead } = this.#options
     const position = this.#scanner.position
     if (position >= size) return false
     if (this.#budget.bytes < 0) return this.#giveUp(position)
+    const header = ahead?.headerAt(position)
+    if (header === 'pending') return header
+    if (header !== undefined && this.#takeOver(header, position)) return true
     let batch: Batch | undefined
     try {
       batch = this.#scanner.next()
@@ -183,7 +194,7 @@ class LogWalk {
       return this.#resync(position, undefined)
     }
     const { crc } = batch
-    const computed = end <= this.#checkedTo ? crc : this.#scanner.computeCrc(batch)
+    const computed = this.#scanner.computeCrc(batch)
     if (crc !== computed) {
       const message = `crc differs: stored 0x${hex(crc)}, computed 0x${hex(computed)}`
       this.#budget.bytes -= end - position
@@ -206,14 +217,25 @@ class LogWalk {
       batch = this.#scanner.next() ?? batch
     }
     this.#end = end
-    this.#sound(batch, position)
+    this.#sound(batch, position, this.#options.deep)
     return true
   }
 
-  #sound(header: Batch, position: number): void {
-    const { deep, file, reporter, visitor } = this.#options
+  /** Takes a batch that is known to be sound, without reading it; false where it cannot be one of this log. */
+  #takeOver(header: Buffer, position: number): boolean {
+    const batch = batchAt(header, this.#options.file.path, position)
+    const end = position + batch.sizeInBytes
+    if (end > this.#options.size || headerProblem(batch) !== undefined) return false
+    this.#scanner.seek(end)
+    this.#end = end
+    this.#sound(batch, position, false)
+    return true
+  }
+
+  /** @param decode look into its records, too */
+  #sound(header: Batch, position: number, decode: boolean): void {
+    const { file, reporter, visitor } = this.#options
     let batch = header
-    const decode = deep && position >= this.#checkedTo
     if (decode || (batch.isControl && batch.sizeInBytes <= MAX_CONTROL_BYTES)) {
       if (batch.sizeInBytes <= MAX_CONTROL_BYTES * 128) batch = this.#scanner.whole(batch)
     }
@@ -329,7 +351,6 @@ class LogWalk {
   ): boolean {
     const { file, size, visitor, nextBaseOffset } = this.#options
     this.#isDamaged = true
-    this.#checkedTo = 0 // From here on batches may be taken that the check ahead did not see as such.
     if (isAllZero(file, position, size)) {
       this.#say('L1-zero-tail', position, undefined, `${size - position} zero bytes end the file`)
       visitor.lostRange(position, size)

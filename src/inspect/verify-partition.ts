@@ -7,7 +7,7 @@ import type { ProducerSnapshotEntry } from '../storage/producer-snapshot.ts'
 import type { FindingReporter } from './finding.ts'
 import { EpochCheck } from './verify-epochs.ts'
 import { listPartition, snapshotPath, type PartitionFiles } from './verify-folder.ts'
-import type { SoundBatch } from './verify-log.ts'
+import type { BatchesAhead, SoundBatch } from './verify-log.ts'
 import { ProducerReplay, type PassedMarker } from './verify-replay.ts'
 import { verifySegment } from './verify-segment.ts'
 import { verifySnapshot } from './verify-snapshot.ts'
@@ -52,8 +52,10 @@ export interface PartitionReport {
 
 /** What other threads know of segments before the walk reaches them. */
 export interface SegmentsAhead {
-  /** Up to which byte a log is known to be sound, 0 where nothing is known; `pending`: ask again. */
-  checkedTo(log: string): number | 'pending'
+  /** Undefined where nothing is known of a log. */
+  batches(log: string): BatchesAhead | undefined
+  /** The walk has gone past all logs that it was asked about. */
+  done(): void
 }
 
 /**
@@ -131,8 +133,6 @@ class PartitionVerification {
     for (const [i, files] of segments.entries()) {
       if (onlySegment !== undefined && files.baseOffset !== onlySegment) continue
       const nextBaseOffset = segments[i + 1]?.baseOffset
-      let checkedTo = ahead?.checkedTo(files.log) ?? 0
-      for (; checkedTo === 'pending'; checkedTo = ahead?.checkedTo(files.log) ?? 0) yield sums.bytes
       this.#gaps = { count: 0, offsets: 0n, first: undefined }
       const walk = verifySegment(
         this.#fileSystem,
@@ -142,7 +142,7 @@ class PartitionVerification {
           expectedOffset: this.#expected,
           wasClosed: root?.wasClosed ?? false,
           deep,
-          checkedTo,
+          ahead: ahead?.batches(files.log),
         },
         {
           batch: (sound, file) => this.#batch(sound, file),
@@ -173,6 +173,7 @@ class PartitionVerification {
       this.#checkModified(files.log)
       yield sums.bytes
     }
+    ahead?.done()
     // Where the last segment could not be read nobody knows the log end, and so what lies beyond it.
     if (!isUnreadable) {
       this.#compareSnapshots(logEndOffset)

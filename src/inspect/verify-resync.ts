@@ -116,25 +116,27 @@ export interface SearchResult {
   readonly searchedTo: number
 }
 
-/** The first position from `from` on where a sound batch begins that ends at or before `end`. */
+/** The first position from `from` on, and before `to`, where a sound batch begins that ends at or before `end`. */
 export function findNextBatch(
   file: OpenFile,
   from: number,
   end: number,
   bounds: OffsetBounds,
   budget: SearchBudget,
+  to = end,
 ): SearchResult {
   const [window, scratch] = searchBuffers()
   let windowBytes = FIRST_WINDOW_BYTES
   const overlap = RECORD_BATCH_OVERHEAD - 1
   let start = from
-  while (end - start >= LEGACY_HEADER_V0_BYTES + LEGACY_LENGTHS_BYTES) {
+  while (start < to && end - start >= LEGACY_HEADER_V0_BYTES + LEGACY_LENGTHS_BYTES) {
     const length = file.read(window, 0, Math.min(windowBytes, end - start), start)
     const bytes = window.subarray(0, length)
     const isLast = start + length >= end || length === 0
-    const stop = isLast
+    const whole = isLast
       ? length - LEGACY_HEADER_V0_BYTES - LEGACY_LENGTHS_BYTES + 1
       : length - overlap
+    const stop = Math.min(whole, to - start)
     for (let at = 0; at < stop; at++) {
       if ((bytes[at + MAGIC_POSITION] ?? 255) > 2 || (bytes[at] ?? 0) > 0x7f) continue
       const size = plausibleSize(bytes, at, end - start - at, bounds)

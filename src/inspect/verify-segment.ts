@@ -3,7 +3,13 @@ import type { FileSystem, OpenFile } from '../storage/file-system.ts'
 import type { FindingReporter } from './finding.ts'
 import type { SegmentFiles } from './verify-folder.ts'
 import type { IndexEntries } from './verify-index-entries.ts'
-import { walkLog, type LogTotals, type LogVisitor, type SoundBatch } from './verify-log.ts'
+import {
+  walkLog,
+  type BatchesAhead,
+  type LogTotals,
+  type LogVisitor,
+  type SoundBatch,
+} from './verify-log.ts'
 import { OffsetIndexCheck } from './verify-offset-index.ts'
 import type { PassedMarker } from './verify-replay.ts'
 import { TimeIndexCheck } from './verify-time-index.ts'
@@ -19,8 +25,8 @@ export interface SegmentTask {
   /** The log was closed in order, as the data root says. */
   readonly wasClosed: boolean
   readonly deep: boolean
-  /** Up to this byte `checkPrefix` found the log sound; 0 where it was not asked. */
-  readonly checkedTo: number
+  /** What other threads know of the log. */
+  readonly ahead: BatchesAhead | undefined
 }
 
 /** What one segment amounts to. */
@@ -129,7 +135,7 @@ function* walk(
     expectedOffset: task.expectedOffset,
     nextBaseOffset,
     deep: task.deep,
-    checkedTo: task.checkedTo,
+    ahead: task.ahead,
     reporter,
     visitor,
   })

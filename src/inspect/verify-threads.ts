@@ -1,7 +1,16 @@
 import { Worker } from 'node:worker_threads'
 import { diskFileSystem } from '../storage/file-system.ts'
-import type { PartitionOutcome, VerifyAhead, VerifyAnswer, VerifyUnit } from './verify-ahead.ts'
-import { planUnits } from './verify-plan.ts'
+import type {
+  PartitionOutcome,
+  PartitionUnit,
+  VerifyAhead,
+  VerifyAnswer,
+  VerifyUnit,
+} from './verify-ahead.ts'
+import { ChunkWorker, LogChunks } from './verify-chunk-walk.ts'
+import { ChunkBoard } from './verify-chunks.ts'
+import type { BatchesAhead } from './verify-log.ts'
+import { planUnits, type VerifyPlan } from './verify-plan.ts'
 import { verify, type VerifyOptions, type VerifyTotals } from './verify.ts'
 
 /**
@@ -9,15 +18,22 @@ import { verify, type VerifyOptions, type VerifyTotals } from './verify.ts'
  * checks a quarter of a GiB. With `deep` a codec makes that ten times slower.
  */
 export const THREADS_FROM_BYTES = { plain: 1024 * 1024 * 1024, deep: 64 * 1024 * 1024 } as const
+/** Messages of the threads wait so long for the walk at most. */
+const LET_IN_EVERY_MS = 8
 /** No new partition is handed out while this many findings wait for their turn. */
 const MOST_WAITING_FINDINGS = 10_000
 const NOTHING: VerifyTotals = { partitions: 0, segments: 0, bytes: 0, batches: 0, records: 0 }
 
 export interface ThreadedVerifyOptions extends Pick<VerifyOptions, 'deep' | 'onFinding'> {
-  /** Worker threads to start at most; this thread only puts together what they find. */
+  /**
+   * Threads to use at most. Where partitions are handed out all of them are workers, and this thread puts together what
+   * they find; in one large partition it does its share.
+   */
   readonly threads: number
   /** What the workers run; for tests. */
   readonly workerEntry?: URL
+  /** Size of the chunks that a large partition is cut into; for tests. */
+  readonly chunkBytes?: number
 }
 
 /**
@@ -29,9 +45,9 @@ export async function* verifyInThreads(
   paths: readonly string[],
   options: ThreadedVerifyOptions,
 ): AsyncGenerator<number, VerifyTotals, void> {
-  const { deep, onFinding, threads } = options
-  const units = planUnits(diskFileSystem, paths, { deep, threads })
-  const pool = new VerifyPool(units, threads, options.workerEntry ?? workerEntry())
+  const { deep, onFinding, threads, chunkBytes } = options
+  const plan = planUnits(diskFileSystem, paths, { deep, threads, chunkBytes })
+  const pool = new VerifyPool(plan, threads, options.workerEntry ?? workerEntry())
   const walk = verify(paths, { fileSystem: diskFileSystem, deep, onFinding, ahead: pool })
   try {
     let doneBytes = 0
@@ -64,12 +80,22 @@ interface Taken {
   answer: Exclude<VerifyAnswer, { kind: 'progress' }> | undefined
 }
 
-/** The threads, and what they know: units are taken in the order of the walk, an answer is kept until it is asked for. */
+/**
+ * The threads, and what they know: partitions are taken in the order of the walk, an answer is kept until it is asked for.
+ * Who finds no partition left joins in the chunks of the first large one.
+ */
 class VerifyPool implements VerifyAhead {
   readonly #workers: Worker[]
   readonly #idle: Worker[] = []
   /** By path: what no thread has taken, in order. */
-  readonly #waiting: Map<string, VerifyUnit>
+  readonly #waiting: Map<string, PartitionUnit>
+  /** Large partitions that the walk has not passed, in order. */
+  #boards: readonly ChunkBoard[]
+  /** The large partition that each thread joined in last. */
+  readonly #joined = new Map<Worker, ChunkBoard>()
+  /** The one that the walk is in, with this thread's part in it. */
+  #current: { readonly board: ChunkBoard; readonly helper: ChunkWorker } | undefined
+  #letInAt = performance.now()
   readonly #taken = new Map<string, Taken>()
   #waitingFindings = 0
   #error: Error | undefined
@@ -77,9 +103,14 @@ class VerifyPool implements VerifyAhead {
   #isBehind = false
   #wake: (() => void) | undefined
 
-  constructor(units: readonly VerifyUnit[], threads: number, entry: URL) {
-    this.#waiting = new Map(units.map((unit) => [unit.path, unit]))
-    const count = Math.min(threads, this.#waiting.size)
+  constructor(plan: VerifyPlan, threads: number, entry: URL) {
+    this.#waiting = new Map(plan.partitions.map((unit) => [unit.path, unit]))
+    this.#boards = plan.chunks.map((chunks) => new ChunkBoard(chunks))
+    const chunks = plan.chunks.reduce((sum, each) => sum + each.chunks, 0)
+    const count = Math.min(
+      this.#waiting.size === 0 ? threads - 1 : threads,
+      this.#waiting.size + chunks,
+    )
     this.#workers = Array.from({ length: count }, () => this.#start(entry))
     for (const worker of this.#workers) this.#give(worker)
   }
@@ -101,21 +132,44 @@ class VerifyPool implements VerifyAhead {
     return answer.outcome
   }
 
-  checkedTo(log: string): number | 'pending' {
-    const answer = this.#ask(log)
-    if (answer === 'pending') return answer
-    return answer?.kind === 'segment' ? answer.checkedTo : 0
+  batches(log: string): BatchesAhead | undefined {
+    const has = ({ plan }: ChunkBoard): boolean => plan.logs.some(({ path }) => path === log)
+    if (this.#current === undefined || !has(this.#current.board)) {
+      this.done()
+      const board = this.#boards.find(has)
+      if (board === undefined) return undefined
+      this.#current = { board, helper: new ChunkWorker(diskFileSystem, board) }
+    }
+    const { board, helper } = this.#current
+    const planned = board.plan.logs.find(({ path }) => path === log)
+    return planned && new LogChunks(board, helper, planned)
+  }
+
+  done(): void {
+    if (this.#current === undefined) return
+    const { board, helper } = this.#current
+    this.#current = undefined
+    helper.close()
+    board.consume(board.plan.chunks) // who waits for room is free
+    this.#boards = this.#boards.filter((each) => each !== board)
   }
 
   /** Resolves at once, or if the last question had no answer yet, when there is something new. */
   async caughtUp(): Promise<void> {
-    if (!this.#isBehind) return
+    if (this.#error !== undefined) throw this.#error
+    if (!this.#isBehind) {
+      if (performance.now() - this.#letInAt < LET_IN_EVERY_MS) return
+      await new Promise((resolve) => setImmediate(resolve))
+      this.#letInAt = performance.now()
+      return
+    }
     this.#isBehind = false
     await new Promise<void>((resolve) => (this.#wake = resolve))
   }
 
   async close(): Promise<void> {
     this.#isClosing = true
+    this.done()
     await Promise.all(this.#workers.map((worker) => worker.terminate()))
   }
 
@@ -149,10 +203,13 @@ class VerifyPool implements VerifyAhead {
     return worker
   }
 
-  /** Hands the next unit to a thread that has nothing to do. */
+  /** Hands the next partition to a thread that has nothing to do. */
   #give(worker: Worker): void {
     const [unit] = this.#waiting.values()
-    if (unit === undefined) return
+    if (unit === undefined) {
+      this.#join(worker)
+      return
+    }
     if (this.#waitingFindings > MOST_WAITING_FINDINGS) {
       this.#idle.push(worker)
       return
@@ -175,6 +232,19 @@ class VerifyPool implements VerifyAhead {
       this.#wake?.()
     }
     worker.on('message', onAnswer)
+    worker.postMessage(unit)
+  }
+
+  /** Sends a thread to the first large partition that it has not been to. */
+  #join(worker: Worker): void {
+    const last = this.#joined.get(worker)
+    const board = this.#boards[last === undefined ? 0 : this.#boards.indexOf(last) + 1]
+    if (board === undefined) return
+    this.#joined.set(worker, board)
+    worker.once('message', () => {
+      this.#give(worker)
+    })
+    const unit: VerifyUnit = { kind: 'chunks', plan: board.plan }
     worker.postMessage(unit)
   }
 

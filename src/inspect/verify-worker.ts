@@ -1,10 +1,9 @@
 import { parentPort } from 'node:worker_threads'
-import { KafkatsError } from '../errors.ts'
 import { diskFileSystem } from '../storage/file-system.ts'
-import { FindingReporter, type Finding } from './finding.ts'
-import type { VerifyAnswer, VerifyUnit } from './verify-ahead.ts'
-import { verifyPartition, type PartitionTask } from './verify-partition.ts'
-import { checkPrefix } from './verify-prefix.ts'
+import type { PartitionUnit, VerifyAnswer, VerifyUnit } from './verify-ahead.ts'
+import { ChunkWorker } from './verify-chunk-walk.ts'
+import { ChunkBoard, type ChunkPlan } from './verify-chunks.ts'
+import type { Finding } from './finding.ts'
 
 /** Entry of a worker thread of `verify`: takes a unit at a time and answers, with progress in between. */
 const say = (answer: VerifyAnswer): void => {
@@ -12,18 +11,18 @@ const say = (answer: VerifyAnswer): void => {
 }
 
 parentPort?.on('message', (unit: VerifyUnit) => {
-  if (unit.kind === 'segment') {
-    say({ kind: 'segment', checkedTo: segment(unit.path, unit.deep) })
-    return
-  }
-  try {
-    partition(unit.task)
-  } catch {
-    say({ kind: 'failed' })
+  if (unit.kind === 'chunks') chunks(unit.plan)
+  else {
+    partition(unit).catch(() => {
+      say({ kind: 'failed' })
+    })
   }
 })
 
-function partition(task: PartitionTask): void {
+async function partition({ task }: PartitionUnit): Promise<void> {
+  // Most of the program's code, which chunks do not need: a thread begins with them 20 ms earlier without it.
+  const { FindingReporter } = await import('./finding.ts')
+  const { verifyPartition } = await import('./verify-partition.ts')
   const findings: Finding[] = []
   const reporter = new FindingReporter((finding) => findings.push(finding))
   const walk = verifyPartition(diskFileSystem, task, reporter)
@@ -36,23 +35,12 @@ function partition(task: PartitionTask): void {
   }
 }
 
-/** How far a log is sound. What cannot be read is left to the walk, which says so. */
-function segment(path: string, deep: boolean): number {
-  let checkedTo = 0
+function chunks(plan: ChunkPlan): void {
+  const worker = new ChunkWorker(diskFileSystem, new ChunkBoard(plan))
   try {
-    const file = diskFileSystem.open(path, 'read')
-    try {
-      const walk = checkPrefix(file, deep)
-      for (let step = walk.next(); ; step = walk.next()) {
-        checkedTo = step.value
-        if (step.done === true) return checkedTo
-        say({ kind: 'progress', doneBytes: checkedTo })
-      }
-    } finally {
-      file.close()
-    }
-  } catch (error) {
-    if (!(error instanceof KafkatsError)) throw error
-    return checkedTo
+    worker.runToEnd()
+  } finally {
+    worker.close()
   }
+  say({ kind: 'chunks' })
 }

@@ -178,7 +178,7 @@ class VerifyRun {
   }
 
   *#logFile(path: string, baseOffset: bigint | undefined): Generator<number, void, void> {
-    const { fileSystem, deep } = this.#options
+    const { fileSystem, deep, ahead } = this.#options
     const reporter = this.#reporter
     const file: OpenFile = fileSystem.open(path, 'read')
     try {
@@ -189,6 +189,7 @@ class VerifyRun {
         expectedOffset: undefined,
         nextBaseOffset: undefined,
         deep,
+        ahead: ahead?.batches(path),
         reporter,
         visitor: {
           batch: () => undefined,
@@ -202,6 +203,7 @@ class VerifyRun {
     } finally {
       file.close()
     }
+    ahead?.done()
     reporter.flush()
   }
 

@@ -25,6 +25,8 @@ export interface BatchScannerOptions {
   readonly start?: number
   /** Byte position behind the last byte to look at; the file's size unless given. */
   readonly end?: number
+  /** Byte position from which on nothing is read ahead: only batches that begin before it are wanted. */
+  readonly readTo?: number
   /** `whole`: every batch comes with all its bytes. `headers`: with its header at least, the rest only where it is cheap. */
   readonly read: 'whole' | 'headers'
   /** Name for errors; the file's path unless given. */
@@ -46,6 +48,7 @@ export class BatchScanner {
   readonly #name: string
   readonly #whole: boolean
   readonly end: number
+  readonly #readTo: number
   #window: Buffer | undefined
   #windowStart = 0
   #windowEnd = 0
@@ -59,6 +62,7 @@ export class BatchScanner {
     this.#whole = options.read === 'whole'
     this.#position = options.start ?? 0
     this.end = options.end ?? file.size()
+    this.#readTo = Math.min(options.readTo ?? this.end, this.end)
   }
 
   /** Byte position of the next batch; after the walk: behind the last complete one. */
@@ -141,7 +145,7 @@ export class BatchScanner {
     const end = this.#position
     let crc = 0
     while (position < end) {
-      const at = this.#ensure(position, 1, false)
+      const at = this.#ensure(position, 1, false, end - position)
       const length = Math.min(end - position, this.#windowEnd - position)
       crc = sum(this.#bytes().subarray(at, at + length), crc)
       position += length
@@ -161,13 +165,16 @@ export class BatchScanner {
     return (this.#window ??= acquireIoBuffer())
   }
 
-  /** Has `length` bytes from `position` on in the window and returns where they begin in it. */
-  #ensure(position: number, length: number, hop: boolean): number {
+  /**
+   * Has `length` bytes from `position` on in the window and returns where they begin in it.
+   * @param wanted bytes that will be asked for next
+   */
+  #ensure(position: number, length: number, hop: boolean, wanted = length): number {
     if (position < this.#windowStart || position + length > this.#windowEnd) {
       const start = position - (position % PAGE_BYTES)
       const most = hop ? HOP_WINDOW_BYTES + PAGE_BYTES : IO_BUFFER_BYTES
-      const wanted = Math.min(most, this.end - start)
-      const read = this.#file.read(this.#bytes(), 0, wanted, start)
+      const to = Math.min(this.end, Math.max(this.#readTo, position + wanted))
+      const read = this.#file.read(this.#bytes(), 0, Math.min(most, to - start), start)
       this.#windowStart = start
       this.#windowEnd = start + read
       if (position + length > this.#windowEnd) {
