@@ -1,5 +1,6 @@
 import { Errors, run, settings } from '@oclif/core'
 import { existsSync, readFileSync } from 'node:fs'
+import { basename, dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { EXIT } from './base-command.ts'
 import { guardStandardStreams } from './output.ts'
@@ -9,7 +10,7 @@ type LoadOptions = NonNullable<Parameters<typeof run>[1]>
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 interface LoadInput {
-  /** Folder of commands, instead of the one that package.json names with its manifest. */
+  /** Folder of commands, which are looked for there, instead of those of a build. */
   readonly commands?: string
   /** The command line. Where it names a command of our own, oclif's plugins are left out: they serve others. */
   readonly argv?: readonly string[]
@@ -18,13 +19,25 @@ interface LoadInput {
 /** What oclif's `Config.load` takes to find this project. */
 export function loadOptions(options: LoadInput = {}): LoadOptions {
   const pjson = readJson('package.json') as { oclif: Record<string, unknown> }
-  if (options.commands !== undefined) pjson.oclif['commands'] = options.commands
-  else if (isOwnCommand(options.argv ?? [])) pjson.oclif['plugins'] = []
-  return { root: ROOT, pjson, ignoreManifest: options.commands !== undefined } as LoadOptions
+  const { commands, argv = [] } = options
+  if (commands === undefined) {
+    if (isOwnCommand(argv)) pjson.oclif['plugins'] = []
+    return { root: ROOT, pjson } as unknown as LoadOptions
+  }
+  // oclif takes commands from any manifest it finds in the root, and with it from what was built last.
+  const root = resolve(ROOT, dirname(commands))
+  const target = `./${basename(commands)}`
+  const file = `${argv[0]}.ts`
+  // Without a manifest all commands are loaded to know what they are; a command needs no other.
+  pjson.oclif['commands'] = existsSync(resolve(root, target, file))
+    ? { strategy: 'pattern', target, globPatterns: [file] }
+    : target
+  return { root, pjson } as unknown as LoadOptions
 }
 
 /** By the manifest, which a build makes; without one all is looked for. */
 function isOwnCommand([word = '', next = '']: readonly string[]): boolean {
+  if (word === 'completion') return false // it tells of the commands of plugins too
   if (!existsSync(`${ROOT}oclif.manifest.json`)) return false
   const { commands } = readJson('oclif.manifest.json') as { commands: object }
   const isTopic = Object.keys(commands).some((id) => id.startsWith(`${word}:`))
