@@ -3,6 +3,9 @@ import { StorageIoError } from '../errors.ts'
 import { EXIT, isClosedPipe, isSystemError, SYSTEM_REASONS } from './errors.ts'
 
 const BATCH_BYTES = 64 * 1024
+/** Room for a batch and what makes it overflow. */
+const BLOCK_BYTES = 2 * BATCH_BYTES
+const SPARE_BYTES = 1024 * 1024
 
 /** Streams of which an {@link Output} handles the errors. */
 const owned = new WeakSet<object>()
@@ -14,10 +17,13 @@ const owned = new WeakSet<object>()
 export class Output {
   readonly #stream: Writable
   /** The batch: bytes first, then text that is not yet bytes. */
-  #parts: Buffer[] = []
+  #block: Buffer | undefined
+  #length = 0
   #text = ''
   #size = 0
   #closed = false
+  /** A block that went out, to be filled again. Other streams than stdout may keep what they were given. */
+  #spare: Buffer | undefined
 
   constructor(stream: Writable = process.stdout) {
     this.#stream = stream
@@ -40,19 +46,23 @@ export class Output {
       this.#text += chunk
     } else {
       this.#textToBytes()
-      this.#parts.push(Buffer.from(chunk))
+      this.#add(chunk)
     }
     this.#size += chunk.length
     return this.#size >= BATCH_BYTES ? this.flush() : undefined
   }
 
   /** Sends what is in the batch. */
-  flush(): Promise<void> {
+  async flush(): Promise<void> {
     this.#textToBytes()
-    const bytes = Buffer.concat(this.#parts)
-    this.#parts = []
+    const block = this.#block
+    if (block === undefined) return
+    const bytes = block.subarray(0, this.#length)
+    this.#block = undefined
+    this.#length = 0
     this.#size = 0
-    return this.#send(bytes)
+    await this.#send(bytes)
+    if (this.#stream === process.stdout && block.length <= SPARE_BYTES) this.#spare = block
   }
 
   /** Sends the rest. The stream stays open: it may be the process's stdout. */
@@ -62,8 +72,22 @@ export class Output {
 
   #textToBytes(): void {
     if (this.#text === '') return
-    this.#parts.push(Buffer.from(this.#text))
+    this.#add(Buffer.from(this.#text))
     this.#text = ''
+  }
+
+  #add(bytes: Uint8Array): void {
+    const needed = this.#length + bytes.length
+    let block = this.#block ?? this.#spare ?? Buffer.allocUnsafeSlow(Math.max(needed, BLOCK_BYTES))
+    if (this.#block === undefined) this.#spare = undefined
+    if (needed > block.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, block.length * 2))
+      grown.set(block.subarray(0, this.#length))
+      block = grown
+    }
+    block.set(bytes, this.#length)
+    this.#block = block
+    this.#length = needed
   }
 
   async #send(bytes: Buffer): Promise<void> {

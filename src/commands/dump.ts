@@ -4,7 +4,7 @@ import { BaseCommand, EXIT, type ExitStatus } from '../cli/base-command.ts'
 import { encodingFlags, encodingsOf, sizeFlag } from '../cli/flags.ts'
 import { Output } from '../cli/output.ts'
 import { breathe } from '../cli/progress.ts'
-import { dumpFile, type FileDumpOptions } from '../inspect/dump-file.ts'
+import { dumpPieces, type FileDumpOptions } from '../inspect/dump-file.ts'
 import { kafkaFormat } from '../inspect/dump-format-kafka.ts'
 import { ndjsonFormat } from '../inspect/dump-format-ndjson.ts'
 import { textFormat } from '../inspect/dump-format-text.ts'
@@ -114,7 +114,7 @@ export default class Dump extends BaseCommand {
     options: FileDumpOptions,
   ): Promise<void> {
     try {
-      for (const piece of dumpFile(diskFileSystem, target, FORMATS[format], options)) {
+      for (const piece of dumpPieces(diskFileSystem, target, FORMATS[format], options)) {
         if (piece.kind === 'problem') await this.#report(piece.error)
         else await this.#output.write(piece.text)
         await breathe()

@@ -232,10 +232,9 @@ right now.`
     skipDamaged: boolean,
   ): Promise<boolean> {
     try {
-      for (const piece of format.pieces(selected)) {
-        if (this.#left <= 0) return false
-        this.#left--
-        const full = this.#output.write(piece)
+      for (const { count, bytes } of format.pieces(selected, this.#left)) {
+        this.#left -= count
+        const full = this.#output.write(bytes)
         if (full !== undefined) await full
         if (this.#output.closed) return false
       }

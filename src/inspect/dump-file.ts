@@ -3,7 +3,7 @@ import { CorruptBatchError, CorruptIndexError, KafkatsError, StorageIoError } fr
 import { parseFileName } from '../storage/file-names.ts'
 import type { FileSystem } from '../storage/file-system.ts'
 import { dumpEntries, indexUse } from './dump-entries.ts'
-import type { DumpFormat, DumpFormatOptions } from './dump-format.ts'
+import type { DumpFormat, DumpFormatOptions, DumpText } from './dump-format.ts'
 import { checkIndexes } from './dump-index-check.ts'
 import { segmentIndexes, type IndexType } from './dump-index-entries.ts'
 import { dumpLog } from './dump-log.ts'
@@ -26,16 +26,33 @@ export type DumpOutput =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'problem'; readonly error: KafkatsError }
 
-/**
- * All of a file in a format. Damage comes as a `problem` in its place, behind what stands in front of it; it is the last
- * thing unless the options say to go on. Throws StorageIoError where the file cannot be read.
- */
+/** The same as it leaves a format: bytes are good until the next piece is asked for. */
+export type DumpPiece =
+  | { readonly kind: 'text'; readonly text: DumpText }
+  | { readonly kind: 'problem'; readonly error: KafkatsError }
+
+/** {@link dumpPieces} with strings only. */
 export function* dumpFile(
   fs: FileSystem,
   target: DumpTarget,
   format: DumpFormat,
   options: FileDumpOptions,
 ): Generator<DumpOutput, void, void> {
+  for (const piece of dumpPieces(fs, target, format, options)) {
+    yield piece.kind === 'text' ? { kind: 'text', text: piece.text.toString() } : piece
+  }
+}
+
+/**
+ * All of a file in a format. Damage comes as a `problem` in its place, behind what stands in front of it; it is the last
+ * thing unless the options say to go on. Throws StorageIoError where the file cannot be read.
+ */
+export function* dumpPieces(
+  fs: FileSystem,
+  target: DumpTarget,
+  format: DumpFormat,
+  options: FileDumpOptions,
+): Generator<DumpPiece, void, void> {
   yield text(format.begin(target))
   try {
     if (target.kind === 'log' || target.kind === 'kraft-snapshot') {
@@ -54,7 +71,7 @@ function* dumpBatches(
   target: DumpTarget,
   format: DumpFormat,
   options: FileDumpOptions,
-): Generator<DumpOutput, void, void> {
+): Generator<DumpPiece, void, void> {
   const { deep, skipDamaged, asKafka, maxBytes, isBeingWritten } = options
   const items = dumpLog(fs, target.path, {
     whole: deep,
@@ -93,7 +110,7 @@ function* dumpBatches(
   if (count === 0) yield text(format.empty(target))
 }
 
-function* shallow(pieces: Iterable<string>): Generator<DumpOutput, void, void> {
+function* shallow(pieces: Iterable<DumpText>): Generator<DumpPiece, void, void> {
   for (const piece of pieces) yield text(piece)
 }
 
@@ -102,7 +119,7 @@ function* dumpOthers(
   target: DumpTarget,
   format: DumpFormat,
   options: FileDumpOptions,
-): Generator<DumpOutput, void, void> {
+): Generator<DumpPiece, void, void> {
   let count = 0
   const unused = unusedSlots(fs, target)
   for (const entry of dumpEntries(fs, target, options)) {
@@ -120,7 +137,7 @@ const INDEX_TYPE: Readonly<Partial<Record<DumpKind, IndexType>>> = {
   'txn-index': 'txn',
 }
 
-function* indexProblems(fs: FileSystem, target: DumpTarget): Generator<DumpOutput, void, void> {
+function* indexProblems(fs: FileSystem, target: DumpTarget): Generator<DumpPiece, void, void> {
   const type = INDEX_TYPE[target.kind]
   const name = parseFileName(target.name)
   if (type === undefined || name?.baseOffset === undefined) return
@@ -139,6 +156,6 @@ function unusedSlots(fs: FileSystem, { kind, path }: DumpTarget): number {
   return slots - used
 }
 
-function text(value: string): DumpOutput {
+function text(value: DumpText): DumpPiece {
   return { kind: 'text', text: value }
 }

@@ -1,4 +1,6 @@
+import { isUtf8 } from 'node:buffer'
 import { crc32 } from '../bytes/checksum.ts'
+import { acquireTextBuffer, releaseTextBuffer, type TextBuffer } from '../bytes/text-buffer.ts'
 import type { Place } from '../errors.ts'
 import type { Batch } from '../records/batch.ts'
 import { batchAt } from '../records/batches.ts'
@@ -26,8 +28,19 @@ export const kafkaFormat: DumpFormat = {
   },
 
   *batch(item, _target, options) {
-    yield batchLine(item)
-    if (options.deep) yield* recordLines(item.batch, options)
+    const line = batchLine(item)
+    if (!options.deep) {
+      yield line
+      return
+    }
+    const out = acquireTextBuffer()
+    try {
+      out.text(line)
+      yield* recordLines(out, item.batch, options)
+      yield out.view()
+    } finally {
+      releaseTextBuffer(out)
+    }
   },
 
   entry: entryLine,
@@ -71,27 +84,75 @@ function batchLine({ batch, position, valid }: DumpedBatch): string {
   )
 }
 
-function* recordLines(batch: Batch, options: DumpFormatOptions): Generator<string, void, void> {
+/** Lines go out together from so many bytes on. */
+const PIECE_BYTES = 64 * 1024
+const NEWLINE = 0x0a
+
+function* recordLines(
+  out: TextBuffer,
+  batch: Batch,
+  options: DumpFormatOptions,
+): Generator<Buffer, void, void> {
   const checks = batch instanceof LegacyBatch ? messageChecks(batch) : undefined
-  for (const record of batch.records()) {
-    let line =
-      `| offset: ${record.offset} ${batch.timestampType}: ${record.timestamp}` +
-      ` keySize: ${record.key?.length ?? -1} valueSize: ${record.value?.length ?? -1}`
-    if (batch.magic >= 2) {
-      const keys = record.headers.map(({ key }) => javaUtf8(key))
-      line += ` sequence: ${record.sequence} headerKeys: [${keys.join(',')}]`
+  const { isControl, magic, timestampType } = batch
+  const records = batch.records()
+  for (;;) {
+    let record: LogRecord | undefined
+    let check: MessageCheck | undefined
+    let control = ''
+    try {
+      record = records.next().value ?? undefined
+      if (record === undefined) return
+      check = checks?.next().value
+      if (isControl) control = controlText(record, batch.place)
+    } catch (error) {
+      yield out.view() // what stands before the damage
+      throw error
     }
-    const check = checks?.next().value
-    if (check !== undefined) line += ` isValid: ${check.isValid} crc: ${check.crc}`
-    if (batch.isControl) line += controlText(record, batch.place)
-    else if (options.printData) line += dataText(record)
-    yield `${line}\n`
+    const { key, value } = record
+    out.ascii('| offset: ')
+    out.int64(record.offset)
+    out.ascii(' ')
+    out.ascii(timestampType)
+    out.ascii(': ')
+    out.int64(record.timestamp)
+    out.ascii(' keySize: ')
+    out.number(key?.length ?? -1)
+    out.ascii(' valueSize: ')
+    out.number(value?.length ?? -1)
+    if (magic >= 2) {
+      out.ascii(' sequence: ')
+      out.number(record.sequence)
+      out.ascii(' headerKeys: [')
+      for (const [index, header] of record.headers.entries()) {
+        if (index > 0) out.ascii(',')
+        writeJavaUtf8(out, header.key)
+      }
+      out.ascii(']')
+    }
+    if (check !== undefined) out.text(` isValid: ${check.isValid} crc: ${check.crc}`)
+    if (isControl) out.text(control)
+    else if (options.printData) {
+      if (key !== null) {
+        out.ascii(' key: ')
+        writeJavaUtf8(out, key)
+      }
+      if (value !== null) {
+        out.ascii(' payload: ')
+        writeJavaUtf8(out, value)
+      }
+    }
+    out.byte(NEWLINE)
+    if (out.length < PIECE_BYTES) continue
+    yield out.view()
+    out.clear()
   }
 }
 
-function dataText({ key, value }: LogRecord): string {
-  const keyText = key === null ? '' : ` key: ${javaUtf8(key)}`
-  return value === null ? keyText : `${keyText} payload: ${javaUtf8(value)}`
+/** What Java's decoder makes of bytes; those that are UTF-8 it leaves as they are. */
+function writeJavaUtf8(out: TextBuffer, bytes: Buffer): void {
+  if (isUtf8(bytes)) out.bytes(bytes)
+  else out.text(javaUtf8(bytes))
 }
 
 interface MessageCheck {

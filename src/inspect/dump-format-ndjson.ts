@@ -1,9 +1,10 @@
+import { acquireTextBuffer, releaseTextBuffer, type TextBuffer } from '../bytes/text-buffer.ts'
 import type { Batch } from '../records/batch.ts'
 import type { DumpEntry } from './dump-entries.ts'
 import type { DumpFormat, DumpFormatOptions } from './dump-format.ts'
 import type { DumpedBatch } from './dump-log.ts'
 import type { DumpTarget } from './dump-target.ts'
-import { contextOf, recordToJsonLine } from './record-json.ts'
+import { contextOf, writeRecordJson, type RecordContext } from './record-json.ts'
 
 /**
  * A line of JSON for each batch or entry. Batches have Kafka's field names; those of magic 0 and 1 have no `count` and no
@@ -19,7 +20,15 @@ export const ndjsonFormat: DumpFormat = {
       return
     }
     // The line goes out as a whole, or not at all where a record cannot be read.
-    yield `${fields},"records":[${recordsOf(item.batch, options).join(',')}]}\n`
+    const out = acquireTextBuffer()
+    try {
+      out.text(`${fields},"records":[`)
+      writeRecords(out, item.batch, options)
+      out.ascii(']}\n')
+      yield out.view()
+    } finally {
+      releaseTextBuffer(out)
+    }
   },
 
   entry: (entry, target) => `{"file":${JSON.stringify(target.path)}${entryFields(entry)}}\n`,
@@ -52,10 +61,13 @@ function headerBaseOffset(batch: Batch): bigint {
   return batch.magic >= 2 ? batch.baseOffset : batch.lastOffset
 }
 
-function recordsOf(batch: Batch, options: DumpFormatOptions): string[] {
-  return Array.from(batch.records(), (record) =>
-    recordToJsonLine(record, contextOf(batch, record), options.encodings),
-  )
+function writeRecords(out: TextBuffer, batch: Batch, { encodings }: DumpFormatOptions): void {
+  let context: RecordContext | undefined
+  for (const record of batch.records()) {
+    const head = context === undefined ? '{' : ',{'
+    if (context === undefined || batch.isControl) context = contextOf(batch, record)
+    writeRecordJson(out, record, context, encodings, head)
+  }
 }
 
 /** The fields of an entry, each with a comma in front. */

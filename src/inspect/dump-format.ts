@@ -11,6 +11,9 @@ export interface DumpFormatOptions {
   readonly encodings: Encodings
 }
 
+/** Text, or its UTF-8 in a buffer that is good until the next piece is asked for. */
+export type DumpText = string | Buffer
+
 /** Text for what was found in a file. Each piece ends with a newline. */
 export interface DumpFormat {
   /** In front of all that a file holds. */
@@ -23,7 +26,7 @@ export interface DumpFormat {
     item: DumpedBatch,
     target: DumpTarget,
     options: DumpFormatOptions,
-  ): Generator<string, void, void>
+  ): Generator<DumpText, void, void>
   entry(entry: DumpEntry, target: DumpTarget): string
   /** Behind the batches, where bytes at the end are no batch. */
   tail(bytes: number, target: DumpTarget): string

@@ -2,6 +2,8 @@ import type { Batch } from '../records/batch.ts'
 import { readControlRecordType } from '../records/control-record.ts'
 import { isUtf8 } from 'node:buffer'
 import { parse as parseLossless } from 'lossless-json'
+import { plainTextBytes } from '../bytes/plain-text.ts'
+import { TextBuffer } from '../bytes/text-buffer.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import type { LogRecord, RecordHeader } from '../records/record.ts'
 
@@ -129,40 +131,84 @@ export function recordToJsonLine(
   context: RecordContext,
   encodings: Encodings,
 ): string {
-  let line =
-    `{"offset":${record.offset.toString()},"timestamp":${record.timestamp.toString()}` +
-    `,"timestampType":"${context.timestampType}","key":${bytesToJson(record.key, encodings.key)}` +
-    `,"value":${bytesToJson(record.value, encodings.value)}` +
-    `,"headers":${headersToJson(record.headers, encodings.value)}` +
-    `,"partitionLeaderEpoch":${context.partitionLeaderEpoch}`
+  const out = new TextBuffer()
+  writeRecordJson(out, record, context, encodings)
+  return out.toString()
+}
+
+/** The same, written behind what `out` holds. @param head text in front of the first field */
+export function writeRecordJson(
+  out: TextBuffer,
+  record: LogRecord,
+  context: RecordContext,
+  encodings: Encodings,
+  head = '{',
+): void {
+  out.text(head)
+  out.ascii('"offset":')
+  out.int64(record.offset)
+  out.ascii(',"timestamp":')
+  out.int64(record.timestamp)
+  out.ascii(',"timestampType":"')
+  out.ascii(context.timestampType)
+  out.ascii('","key":')
+  writeJsonBytes(out, record.key, encodings.key)
+  out.ascii(',"value":')
+  writeJsonBytes(out, record.value, encodings.value)
+  out.ascii(',"headers":[')
+  for (const [index, { key, value }] of record.headers.entries()) {
+    out.ascii(index === 0 ? '[' : ',[')
+    writeJsonBytes(out, key, 'utf8')
+    out.ascii(',')
+    writeJsonBytes(out, value, encodings.value)
+    out.ascii(']')
+  }
+  out.ascii('],"partitionLeaderEpoch":')
+  out.number(context.partitionLeaderEpoch)
   if (context.producerId >= 0n) {
-    line +=
-      `,"producerId":${context.producerId.toString()},"producerEpoch":${context.producerEpoch}` +
-      `,"sequence":${record.sequence},"isTransactional":${context.isTransactional}`
+    out.ascii(',"producerId":')
+    out.int64(context.producerId)
+    out.ascii(',"producerEpoch":')
+    out.number(context.producerEpoch)
+    out.ascii(',"sequence":')
+    out.number(record.sequence)
+    out.ascii(context.isTransactional ? ',"isTransactional":true' : ',"isTransactional":false')
   }
   if (context.isControl) {
-    line += ',"isControl":true'
+    out.ascii(',"isControl":true')
     if (context.controlType !== undefined) {
-      line += `,"controlType":${JSON.stringify(context.controlType)}`
+      out.text(`,"controlType":${JSON.stringify(context.controlType)}`)
     }
   }
-  return `${line}}`
+  out.ascii('}')
 }
 
-function headersToJson(headers: readonly RecordHeader[], encoding: Encoding): string {
-  if (headers.length === 0) return '[]'
-  const pairs = headers.map(
-    ({ key, value }) => `[${bytesToJson(key, 'utf8')},${bytesToJson(value, encoding)}]`,
-  )
-  return `[${pairs.join(',')}]`
+function writeJsonBytes(out: TextBuffer, bytes: Buffer | null, encoding: Encoding): void {
+  if (bytes === null) {
+    out.ascii('null')
+    return
+  }
+  if (encoding !== 'utf8') {
+    out.text(`"${bytes.toString(encoding)}"`)
+    return
+  }
+  const plain = plainTextBytes(bytes)
+  if (plain < bytes.length && !isUtf8(bytes)) {
+    out.text(`{"base64":"${bytes.toString('base64')}"}`)
+    return
+  }
+  out.byte(QUOTE)
+  if (plain === bytes.length) out.bytes(bytes)
+  else out.escaped(bytes, ESCAPES)
+  out.byte(QUOTE)
 }
 
-function bytesToJson(bytes: Buffer | null, encoding: Encoding): string {
-  if (bytes === null) return 'null'
-  if (encoding !== 'utf8') return `"${bytes.toString(encoding)}"`
-  if (!isUtf8(bytes)) return `{"base64":"${bytes.toString('base64')}"}`
-  return JSON.stringify(bytes.toString('utf8'))
-}
+const QUOTE = 0x22
+/** What `JSON.stringify` escapes, by byte; undefined for those that stand for themselves. */
+const ESCAPES: readonly (string | undefined)[] = Array.from({ length: 256 }, (_, byte) => {
+  const isEscaped = byte < 0x20 || byte === QUOTE || byte === 0x5c
+  return isEscaped ? JSON.stringify(String.fromCharCode(byte)).slice(1, -1) : undefined
+})
 
 /**
  * A record to append from a line of JSON. Fields it has no use for are ignored; a control record is refused, for markers

@@ -1,3 +1,4 @@
+import { TextBuffer } from '../bytes/text-buffer.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import type { LogRecord, RecordHeader } from '../records/record.ts'
 
@@ -20,35 +21,46 @@ export interface TemplatePlace {
 /** Prints one record; bytes stay as they are. */
 export type RecordTemplate = (record: LogRecord, place: TemplatePlace) => Buffer
 
-type Part = (record: LogRecord, place: TemplatePlace) => Buffer | string | null
+/** The same, written behind what `out` holds. */
+export type TemplateWriter = (out: TextBuffer, record: LogRecord, place: TemplatePlace) => void
 
-const TOKENS: Readonly<Record<string, Part>> = {
-  t: (_, { topic }) => topic,
-  p: (_, { partition }) => String(partition),
-  o: ({ offset }) => offset.toString(),
-  T: ({ timestamp }) => timestamp.toString(),
-  k: ({ key }) => key,
-  K: ({ key }) => String(key?.length ?? -1),
-  s: ({ value }) => value,
-  S: ({ value }) => String(value?.length ?? -1),
-  R: ({ value }) => {
-    const length = Buffer.alloc(4)
-    length.writeInt32BE(value?.length ?? -1)
-    return length
+const TOKENS: Readonly<Record<string, TemplateWriter>> = {
+  t: (out, _, { topic }) => out.text(topic),
+  p: (out, _, { partition }) => out.number(partition),
+  o: (out, { offset }) => out.int64(offset),
+  T: (out, { timestamp }) => out.int64(timestamp),
+  k: (out, { key }) => key !== null && out.bytes(key),
+  K: (out, { key }) => out.number(key?.length ?? -1),
+  s: (out, { value }) => value !== null && out.bytes(value),
+  S: (out, { value }) => out.number(value?.length ?? -1),
+  R: (out, { value }) => {
+    const length = value?.length ?? -1
+    for (let shift = 24; shift >= 0; shift -= 8) out.byte((length >> shift) & 0xff)
   },
-  h: ({ headers }) => headersToBytes(headers),
+  h: (out, { headers }) => writeHeaders(out, headers),
 }
 
 /** Throws {@link InvalidArgumentError} for a token that does not exist. */
 export function compileTemplate(text: string): RecordTemplate {
-  const parts: (Part | Buffer)[] = []
+  const write = compileTemplateWriter(text)
+  return (record, place) => {
+    const out = new TextBuffer()
+    write(out, record, place)
+    return Buffer.from(out.view())
+  }
+}
+
+/** Likewise for a {@link TextBuffer}. */
+export function compileTemplateWriter(text: string): TemplateWriter {
+  const parts: TemplateWriter[] = []
+  const literal = (bytes: Buffer): void => void parts.push((out) => out.bytes(bytes))
   for (let at = 0; at < text.length;) {
     const percent = text.indexOf('%', at)
     const end = percent === -1 ? text.length : percent
-    if (end > at) parts.push(unescape(text.slice(at, end)))
+    if (end > at) literal(unescape(text.slice(at, end)))
     if (percent === -1) break
     const token = text.charAt(percent + 1)
-    const part = token === '%' ? Buffer.from('%') : TOKENS[token]
+    const part: TemplateWriter | undefined = token === '%' ? (out) => out.ascii('%') : TOKENS[token]
     if (part === undefined) {
       throw new InvalidArgumentError(
         `"%${token}" in the template is unknown: there are %${Object.keys(TOKENS).join(' %')} %%`,
@@ -57,29 +69,19 @@ export function compileTemplate(text: string): RecordTemplate {
     parts.push(part)
     at = percent + 2
   }
-  return (record, place) => {
-    const chunks: Buffer[] = []
-    for (const part of parts) {
-      const chunk = typeof part === 'function' ? part(record, place) : part
-      if (chunk !== null) chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
-    }
-    return Buffer.concat(chunks)
+  return (out, record, place) => {
+    for (const part of parts) part(out, record, place)
   }
 }
 
-const COMMA = Buffer.from(',')
-const EQUALS = Buffer.from('=')
-const NULL = Buffer.from('NULL')
-
-function headersToBytes(headers: readonly RecordHeader[]): Buffer {
-  return Buffer.concat(
-    headers.flatMap(({ key, value }, index) => [
-      ...(index > 0 ? [COMMA] : []),
-      key,
-      EQUALS,
-      value ?? NULL,
-    ]),
-  )
+function writeHeaders(out: TextBuffer, headers: readonly RecordHeader[]): void {
+  for (const [index, { key, value }] of headers.entries()) {
+    if (index > 0) out.ascii(',')
+    out.bytes(key)
+    out.ascii('=')
+    if (value === null) out.ascii('NULL')
+    else out.bytes(value)
+  }
 }
 
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' }

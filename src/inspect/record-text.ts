@@ -1,4 +1,6 @@
 import { isUtf8 } from 'node:buffer'
+import { plainTextBytes } from '../bytes/plain-text.ts'
+import { TextBuffer } from '../bytes/text-buffer.ts'
 import type { LogRecord } from '../records/record.ts'
 import type { Encoding, Encodings, RecordContext } from './record-json.ts'
 
@@ -8,6 +10,7 @@ import type { Encoding, Encodings, RecordContext } from './record-json.ts'
  */
 
 const NULL_TEXT = '∅'
+const BETWEEN = '  '
 /** The greatest time a `Date` holds, in milliseconds. */
 const MAX_DATE_MS = 8_640_000_000_000_000n
 
@@ -17,18 +20,43 @@ export function recordToText(
   context: RecordContext,
   encodings: Encodings,
 ): string {
-  const parts = [record.offset.toString(), timeToText(record.timestamp)]
-  if (context.isControl) parts.push(controlToText(context))
-  else {
-    parts.push(
-      bytesToText(record.key, encodings.key),
-      bytesToText(record.value, encodings.value),
-      ...record.headers.map(
-        ({ key, value }) => `[${bytesToText(key, 'utf8')}=${bytesToText(value, encodings.value)}]`,
-      ),
-    )
+  const out = new TextBuffer()
+  writeRecordText(out, record, context, encodings)
+  return out.toString()
+}
+
+/** The same, written behind what `out` holds. */
+export function writeRecordText(
+  out: TextBuffer,
+  record: LogRecord,
+  context: RecordContext,
+  encodings: Encodings,
+): void {
+  out.int64(record.offset)
+  out.ascii(BETWEEN)
+  out.ascii(timeToText(record.timestamp))
+  out.ascii(BETWEEN)
+  if (context.isControl) {
+    out.text(controlToText(context))
+    return
   }
-  return parts.join('  ')
+  writeBytes(out, record.key, encodings.key)
+  out.ascii(BETWEEN)
+  writeBytes(out, record.value, encodings.value)
+  for (const { key, value } of record.headers) {
+    out.ascii('  [')
+    writeBytes(out, key, 'utf8')
+    out.ascii('=')
+    writeBytes(out, value, encodings.value)
+    out.ascii(']')
+  }
+}
+
+function writeBytes(out: TextBuffer, bytes: Buffer | null, encoding: Encoding): void {
+  const isOwnText =
+    bytes !== null && encoding === 'utf8' && plainTextBytes(bytes, true) === bytes.length
+  if (isOwnText) out.bytes(bytes)
+  else out.text(bytesToText(bytes, encoding))
 }
 
 function controlToText({ controlType, producerId, producerEpoch }: RecordContext): string {
@@ -39,6 +67,15 @@ function controlToText({ controlType, producerId, producerEpoch }: RecordContext
 
 /** ISO 8601 in UTC; `-` for no time; what no calendar holds stays a number. */
 function timeToText(ms: bigint): string {
+  if (ms === lastTime.ms) return lastTime.text
+  lastTime = { ms, text: formatTime(ms) }
+  return lastTime.text
+}
+
+/** Neighbours are often of one millisecond, and its text costs more than the rest of a line. */
+let lastTime = { ms: -1n, text: '-' }
+
+function formatTime(ms: bigint): string {
   if (ms === -1n) return '-'
   if (ms > MAX_DATE_MS || ms < -MAX_DATE_MS) return ms.toString()
   return new Date(Number(ms)).toISOString()

@@ -296,9 +296,6 @@ export function encodeRecord(
   return at
 }
 
-/** Up to so many bytes a loop copies faster than a call of `set`. */
-const COPY_BY_LOOP_BYTES = 16
-
 function encodeNullable(target: Buffer, at: number, bytes: Uint8Array | null): number {
   if (bytes === null) {
     target[at] = 1 // -1
@@ -306,8 +303,6 @@ function encodeNullable(target: Buffer, at: number, bytes: Uint8Array | null): n
   }
   const { length } = bytes
   at = encodeVarint(target, at, length)
-  if (length <= COPY_BY_LOOP_BYTES) {
-    for (let i = 0; i < length; i++) target[at + i] = bytes[i] ?? 0
-  } else target.set(bytes, at)
+  target.set(bytes, at)
   return at + length
 }
