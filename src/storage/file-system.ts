@@ -1,6 +1,7 @@
 import * as fs from 'node:fs'
 import { dirname } from 'node:path'
 import { StorageIoError } from '../errors.ts'
+import { acquireIoBuffer, PAGE_BYTES, releaseIoBuffer } from './io-buffer.ts'
 
 /**
  * The few file operations the engine needs, and the real disk. Everything the engine does to a disk goes through
@@ -62,7 +63,7 @@ export interface OpenFile {
   read(target: Uint8Array, targetStart: number, length: number, position: number): number
   /** Writes all bytes or throws; behind the end it leaves a hole of zeros. */
   write(bytes: Uint8Array, position: number): void
-  /** Writes several buffers one behind the other, all or throws. */
+  /** Writes several buffers one behind the other with as few calls as possible, all or throws. */
   writev(buffers: readonly Uint8Array[], position: number): void
   /** Cuts the file, or extends it with zeros. */
   truncate(length: number): void
@@ -78,6 +79,9 @@ export interface OpenFile {
 
 /** One write call takes at most this much; Linux itself stops at 2 GiB - 4 KiB. */
 const MAX_WRITE_BYTES = 1 << 30
+
+/** A buffer up to this size is gathered with its neighbours, a larger one is written as it is. */
+const MAX_GATHERED_BYTES = 65_536
 
 /** From `errno` names to what went wrong and what to do about it. */
 const CAUSES: Readonly<Record<string, readonly [fact: string, hint: string]>> = {
@@ -195,27 +199,36 @@ class DiskFile implements OpenFile {
     }
   }
 
+  /**
+   * Small buffers are copied together first: one call with many of them costs more than the copy, and the copy begins
+   * at the place in a page where it goes to in the file, which buffers of a caller seldom do.
+   */
   writev(buffers: readonly Uint8Array[], position: number): void {
-    const fd = this.#open('write to')
-    let rest = buffers.filter((buffer) => buffer.length > 0)
-    let at = position
+    const gathered = acquireIoBuffer()
     try {
-      while (rest.length > 0) {
-        let written = fs.writevSync(fd, rest, at)
-        at += written
-        // A write may stop in the middle of any buffer: drop the whole ones, keep the tail of the next.
-        let whole = 0
-        for (const buffer of rest) {
-          if (written < buffer.length) break
-          written -= buffer.length
-          whole++
-        }
-        rest = rest.slice(whole)
-        const [first] = rest
-        if (first !== undefined && written > 0) rest[0] = first.subarray(written)
+      let at = position
+      let start = at % PAGE_BYTES
+      let end = start
+      const writeGathered = (): void => {
+        if (end > start) this.write(gathered.subarray(start, end), at)
+        at += end - start
+        end = start = at % PAGE_BYTES
       }
-    } catch (error) {
-      throw storageIoError('write to', this.path, error)
+      for (const buffer of buffers) {
+        if (buffer.length > gathered.length - end) writeGathered()
+        if (buffer.length <= MAX_GATHERED_BYTES) {
+          gathered.set(buffer, end)
+          end += buffer.length
+        } else {
+          writeGathered()
+          this.write(buffer, at)
+          at += buffer.length
+          end = start = at % PAGE_BYTES
+        }
+      }
+      writeGathered()
+    } finally {
+      releaseIoBuffer(gathered)
     }
   }
 

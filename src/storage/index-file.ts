@@ -144,6 +144,11 @@ export abstract class IndexFile {
     return Math.floor(this.#length / this.#entryBytes)
   }
 
+  /** How many more entries fit before the index {@link isFull}. */
+  get room(): number {
+    return this.maxEntries - this.#entries
+  }
+
   /** Size of the file in bytes, with room not used yet. */
   get length(): number {
     return this.#length
@@ -156,7 +161,7 @@ export abstract class IndexFile {
 
   /** No room for another entry: time to roll the segment. */
   get isFull(): boolean {
-    return this.#entries >= this.maxEntries
+    return this.room <= 0
   }
 
   /** Whether the offset is close enough to the base to be held by an entry. */

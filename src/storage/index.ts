@@ -1,6 +1,12 @@
 /** The engine's public door: what a server and other programs build on. */
 export { Log } from './log.ts'
-export type { Isolation, IterateOptions, LogAppend, LogOptions, ReadOptions } from './log-options.ts'
+export type {
+  Isolation,
+  IterateOptions,
+  LogAppend,
+  LogOptions,
+  ReadOptions,
+} from './log-options.ts'
 export {
   EARLIEST_TIMESTAMP,
   LATEST_TIMESTAMP,

@@ -42,16 +42,18 @@ export class LogFile {
     return this.#size
   }
 
-  /** Writes all of `bytes` behind the last batch, or nothing: what a full disk let through is cut off again. */
-  append(bytes: Buffer): void {
+  /** Writes all of `parts` behind the last batch, with one call, or nothing: what a full disk let through is cut off again. */
+  append(parts: readonly Buffer[]): void {
     const position = this.#size
+    const [only] = parts
     try {
-      this.file.write(bytes, position)
+      if (only !== undefined && parts.length === 1) this.file.write(only, position)
+      else this.file.writev(parts, position)
     } catch (error) {
       this.file.truncate(position)
       throw error
     }
-    this.#size = position + bytes.length
+    for (const { length } of parts) this.#size += length
   }
 
   /** Durably: were the cut lost with the power, what follows could stand behind newer batches as if it belonged there. */

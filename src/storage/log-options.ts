@@ -1,6 +1,7 @@
 import type { FileSystem } from './file-system.ts'
 import type { ConfigProperties, LogConfig } from './log-config.ts'
 import type { LockOptions } from './partition-lock.ts'
+import type { AppendOrigin } from './producer-append-info.ts'
 
 /** `producer.id.expiration.ms` */
 export const DEFAULT_PRODUCER_ID_EXPIRATION_MS = 86_400_000n
@@ -34,6 +35,16 @@ export interface LogOptions {
   readonly now?: (() => bigint) | undefined
   /** From 0 up to but excluding 1. */
   readonly random?: (() => number) | undefined
+}
+
+/** One append as a leader. */
+export interface LogAppend {
+  /** One v2 batch with base offset 0, whose header is overwritten, or messages of magic 0 or 1. */
+  readonly bytes: Buffer
+  /** The log's latest unless given. */
+  readonly leaderEpoch?: number
+  /** `client` unless given. */
+  readonly origin?: Exclude<AppendOrigin, 'replication'>
 }
 
 export interface ReadOptions {

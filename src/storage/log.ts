@@ -2,22 +2,27 @@ import { basename } from 'node:path'
 import { OffsetOutOfRangeError, PolicyViolationError } from '../errors.ts'
 import type { Batch } from '../records/batch.ts'
 import type { AppendInfo } from './append-info.ts'
-import { planFollowerAppend, planLeaderAppend } from './append-plan.ts'
+import { planFollowerAppend, planLeaderAppend, type AppendPlan } from './append-plan.ts'
 import { Cleaner, type CleanParams, type CleanResult } from './cleaner.ts'
 import { collectAbortedTxns, fetch, type FetchData, type OffsetMetadata } from './fetch.ts'
 import { parsePartitionFolder } from './file-names.ts'
 import type { EpochEndOffset, LeaderEpochs } from './leader-epochs.ts'
-import { append } from './log-append.ts'
+import { append, appendAll, type AppendOutcome } from './log-append.ts'
 import type { LogConfig } from './log-config.ts'
 import { iterateBatches } from './log-iteration.ts'
 import type { LoadFinding } from './log-loader.ts'
 import { openLog, type OpenedLog } from './log-opener.ts'
-import type { Isolation, IterateOptions, LogOptions, ReadOptions } from './log-options.ts'
+import type {
+  Isolation,
+  IterateOptions,
+  LogAppend,
+  LogOptions,
+  ReadOptions,
+} from './log-options.ts'
 import { flush, roll } from './log-roll.ts'
 import { deleteOldSegments, incrementLogStartOffset } from './log-start.ts'
 import { LogState } from './log-state.ts'
 import { truncateFullyAndStartAt, truncateTo } from './log-truncation.ts'
-import type { AppendOrigin } from './producer-append-info.ts'
 import type { ProducerState } from './producer-state.ts'
 import type { LogSegment } from './segment.ts'
 import { lookupTimestamp, type OffsetForTimestamp } from './timestamp-lookup.ts'
@@ -124,24 +129,45 @@ export class Log {
    * RecordTooLargeError, RecordListTooLargeError, OutOfOrderSequenceError, ProducerFencedError, InvalidTxnStateError,
    * CoordinatorFencedError …
    */
-  appendAsLeader(
-    bytes: Buffer,
-    options: {
-      readonly leaderEpoch?: number
-      readonly origin?: Exclude<AppendOrigin, 'replication'>
-    } = {},
-  ): AppendInfo {
-    const state = this.#state
-    state.ensureWritable()
-    const plan = planLeaderAppend(bytes, {
+  appendAsLeader(bytes: Buffer, options: Omit<LogAppend, 'bytes'> = {}): AppendInfo {
+    this.#state.ensureWritable()
+    return append(this.#state, this.#planAsLeader({ ...options, bytes }, this.logEndOffset))
+  }
+
+  #planAsLeader(
+    { bytes, leaderEpoch, origin = 'client' }: LogAppend,
+    logEndOffset: bigint,
+  ): AppendPlan | undefined {
+    const { context, leaderEpochs } = this.#state
+    return planLeaderAppend(bytes, {
       config: this.config,
-      origin: options.origin ?? 'client',
-      leaderEpoch: options.leaderEpoch ?? state.leaderEpochs.latestEpoch ?? 0,
-      logEndOffset: state.logEndOffset,
-      now: state.context.now(),
+      origin,
+      leaderEpoch: leaderEpoch ?? leaderEpochs.latestEpoch ?? 0,
+      logEndOffset,
+      now: context.now(),
       maxDecompressedBytes: this.#options.maxDecompressedBytes,
     })
-    return append(state, plan)
+  }
+
+  /**
+   * Appends several as the leader, each accepted or refused as by {@link appendAsLeader} one after the other, and answers
+   * each in its place. Those that were accepted leave in as few writes as segments allow, and `flush.messages` is looked
+   * at once for each write: that is how small appends become fast, and durable ones share an fsync. Whoever was answered
+   * with `info` has its batch in the log. Where a write fails, all that it held and all that follow have that error.
+   * @param options.stopAtRefusal the first refusal is the last outcome; what follows it is not looked at
+   */
+  appendAllAsLeader(
+    appends: readonly LogAppend[],
+    options: { readonly stopAtRefusal?: boolean } = {},
+  ): AppendOutcome[] {
+    this.#state.ensureWritable()
+    const { stopAtRefusal = false } = options
+    return appendAll(
+      this.#state,
+      appends,
+      (next, logEndOffset) => this.#planAsLeader(next, logEndOffset),
+      { stopAtRefusal },
+    )
   }
 
   /**

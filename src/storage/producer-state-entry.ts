@@ -84,6 +84,11 @@ export class ProducerStateEntry {
     })
   }
 
+  /** The same producer, to be changed apart from this one. */
+  copy(): ProducerStateEntry {
+    return new ProducerStateEntry(this.producerId, this)
+  }
+
   addBatch(producerEpoch: number, batch: BatchMetadata): void {
     this.#updateEpoch(producerEpoch)
     this.#push(batch)

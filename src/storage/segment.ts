@@ -46,6 +46,14 @@ export interface RollParams {
   readonly lastOffset: bigint
 }
 
+/** Batches that stand one after the other in `bytes`. */
+export interface SegmentAppend {
+  readonly bytes: Buffer
+  readonly batches: readonly Batch[]
+  /** The largest offset in them. */
+  readonly lastOffset: bigint
+}
+
 /**
  * One `.log` file with its three indexes. Offsets in it lie in baseOffset .. baseOffset + 2^31-1. An index file is
  * opened when it is first needed; see {@link SegmentIndexes}.
@@ -156,6 +164,11 @@ export class LogSegment {
     )
   }
 
+  /** Whether neither index would be full with so many more entries. */
+  hasIndexRoomFor(entries: number): boolean {
+    return this.offsetIndex.room > entries && this.timeIndex.room > entries
+  }
+
   /** Milliseconds between the first batch and `maxTimestamp`, or since the segment was opened where it has no timestamps. */
   timeWaitedForRoll(maxTimestamp: bigint): bigint {
     const first = this.#loadFirstBatchTimestamp()
@@ -185,22 +198,32 @@ export class LogSegment {
    * @param lastOffset the largest offset in them
    */
   append(lastOffset: bigint, bytes: Buffer, batches: readonly Batch[]): void {
-    if (bytes.length === 0) return
-    let position = this.size
-    this.#ensureOffsetInRange(lastOffset, position)
-    this.#log.append(bytes)
-    for (const batch of batches) {
-      const { sizeInBytes } = batch
-      const batchLastOffset = batch.lastOffset
-      const max = this.#raiseMaxTimestamp(batch.maxTimestamp, batchLastOffset)
-      if (this.#bytesSinceLastIndexEntry > this.#context.config.indexIntervalBytes) {
-        this.offsetIndex.append(batchLastOffset, position)
-        this.timeIndex.maybeAppend(max.timestamp, max.offset)
-        this.#bytesSinceLastIndexEntry = 0
+    if (bytes.length > 0) this.appendAll([{ lastOffset, bytes, batches }])
+  }
+
+  /** The same for several, with one write: all or nothing. */
+  appendAll(appends: readonly SegmentAppend[]): void {
+    const start = this.size
+    for (const { lastOffset } of appends) this.#ensureOffsetInRange(lastOffset, start)
+    this.#log.append(appends.map(({ bytes }) => bytes))
+    let position = start
+    for (const { batches } of appends) {
+      for (const batch of batches) {
+        this.#batchAppended(batch, position)
+        position += batch.sizeInBytes
       }
-      position += sizeInBytes
-      this.#bytesSinceLastIndexEntry += sizeInBytes
     }
+  }
+
+  #batchAppended(batch: Batch, position: number): void {
+    const { lastOffset } = batch
+    const max = this.#raiseMaxTimestamp(batch.maxTimestamp, lastOffset)
+    if (this.#bytesSinceLastIndexEntry > this.#context.config.indexIntervalBytes) {
+      this.offsetIndex.append(lastOffset, position)
+      this.timeIndex.maybeAppend(max.timestamp, max.offset)
+      this.#bytesSinceLastIndexEntry = 0
+    }
+    this.#bytesSinceLastIndexEntry += batch.sizeInBytes
   }
 
   #raiseMaxTimestamp(timestamp: bigint, offset: bigint): TimestampOffset {

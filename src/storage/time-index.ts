@@ -56,9 +56,9 @@ export class TimeIndex extends IndexFile {
     return this.#lastEntry
   }
 
-  /** Only the slot for the closing entry is left: time to roll the segment. */
-  override get isFull(): boolean {
-    return this.entries >= this.maxEntries - 1
+  /** Without the slot for the closing entry: when only that is left, it is time to roll the segment. */
+  override get room(): number {
+    return this.maxEntries - this.entries - 1
   }
 
   /** Entry `n`, counted from 0. */
