@@ -40,16 +40,20 @@ async function listen(
 class Client {
   readonly socket: Socket
   #received = Buffer.alloc(0)
+  #changed: () => void = () => undefined
   ended = false
 
   constructor(listener: Listener) {
     this.socket = connect({ ...listener.address, allowHalfOpen: true })
     this.socket.on('data', (chunk: Buffer) => {
       this.#received = Buffer.concat([this.#received, chunk])
+      this.#changed()
     })
+    this.socket.on('close', () => this.#changed())
     this.socket.on('error', () => undefined)
     this.socket.on('end', () => {
       this.ended = true
+      this.#changed()
     })
     opened.push(() => void this.socket.destroy())
   }
@@ -70,11 +74,9 @@ class Client {
         }
       }
       if (this.ended || this.socket.destroyed) return undefined
-      await Promise.race([
-        once(this.socket, 'data'),
-        once(this.socket, 'end'),
-        once(this.socket, 'close'),
-      ])
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve
+      })
     }
   }
 
