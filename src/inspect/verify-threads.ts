@@ -17,7 +17,7 @@ import { verify, type VerifyOptions, type VerifyTotals } from './verify.ts'
  * Below so many bytes of logs more threads cost more than they save: starting one takes 50 to 150 ms, in which one thread
  * checks a quarter of a GiB. With `deep` a codec makes that ten times slower.
  */
-export const THREADS_FROM_BYTES = { plain: 1024 * 1024 * 1024, deep: 64 * 1024 * 1024 } as const
+export const THREADS_FROM_BYTES = { plain: 256 * 1024 * 1024, deep: 64 * 1024 * 1024 } as const
 /** Messages of the threads wait so long for the walk at most. */
 const LET_IN_EVERY_MS = 8
 /** No new partition is handed out while this many findings wait for their turn. */
