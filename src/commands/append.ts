@@ -426,6 +426,7 @@ async function appendRecords(
   try {
     for await (const chunk of withPauses(input, options.lingerMs, appender)) {
       for (const line of lines.push(chunk)) add(line)
+      appender.appendReady()
     }
     for (const line of lines.end()) add(line)
   } finally {
@@ -493,11 +494,16 @@ async function appendBatches(
     options.name,
     Math.max(config.segmentBytes, config.maxMessageBytes),
   )
-  for await (const chunk of chunksOf(input)) {
-    for (const bytes of splitter.push(chunk)) {
-      if (options.as === 'follower' && !options.allowLowerEpoch) refuseLowerEpoch(log, bytes)
-      appender.appendBatch(bytes, options.as)
+  try {
+    for await (const chunk of chunksOf(input)) {
+      for (const bytes of splitter.push(chunk)) {
+        if (options.as === 'follower' && !options.allowLowerEpoch) refuseLowerEpoch(log, bytes)
+        appender.appendBatch(bytes, options.as)
+      }
+      appender.appendReady()
     }
+  } finally {
+    appender.appendReady()
   }
   splitter.end()
 }

@@ -124,27 +124,43 @@ export class BatchSplitter {
     this.#maxBytes = maxBytes
   }
 
-  /** The batches that are complete with this chunk, each in a buffer of its own. */
+  /** The batches that are complete with this chunk: views of the chunks where they lie whole in one. */
   *push(chunk: Buffer): Generator<Buffer, void, void> {
-    this.#parts.push(chunk)
-    this.#length += chunk.length
-    while (this.#length >= this.#needed) {
-      const buffer = Buffer.concat(this.#parts)
-      let at = 0
-      while (buffer.length - at >= LOG_OVERHEAD_BYTES) {
-        const size = this.#checkedSize(buffer, at)
-        if (buffer.length - at < size) {
-          this.#needed = size
-          break
-        }
-        yield Buffer.from(buffer.subarray(at, at + size))
-        at += size
-        this.#position += size
-        this.#needed = LOG_OVERHEAD_BYTES
-      }
-      this.#parts = [buffer.subarray(at)]
-      this.#length = buffer.length - at
+    let rest = chunk
+    while (this.#length > 0) {
+      // Of what the last chunks left only the batch that it begins is put together, not the whole of this one.
+      const missing = Math.max(0, this.#needed - this.#length)
+      this.#parts.push(rest.subarray(0, missing))
+      this.#length += Math.min(missing, rest.length)
+      rest = rest.subarray(missing)
+      if (this.#length < this.#needed) return
+      const begun = Buffer.concat(this.#parts)
+      this.#parts = [begun]
+      this.#needed = this.#checkedSize(begun, 0)
+      if (begun.length < this.#needed) continue
+      this.#take([], 0)
+      yield begun
+      this.#position += begun.length
     }
+    let at = 0
+    while (rest.length - at >= LOG_OVERHEAD_BYTES) {
+      const size = this.#checkedSize(rest, at)
+      if (rest.length - at < size) {
+        this.#needed = size
+        break
+      }
+      yield rest.subarray(at, at + size)
+      at += size
+      this.#position += size
+    }
+    if (at < rest.length) this.#take([rest.subarray(at)], rest.length - at)
+  }
+
+  /** What is kept of the input until the next chunk comes. */
+  #take(parts: Buffer[], length: number): void {
+    this.#parts = parts
+    this.#length = length
+    if (length < LOG_OVERHEAD_BYTES) this.#needed = LOG_OVERHEAD_BYTES
   }
 
   /** Throws CorruptBatchError where the input ends inside a batch. */

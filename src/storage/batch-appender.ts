@@ -4,6 +4,7 @@ import type { CompressionType } from '../records/compression.ts'
 import type { RecordInput } from '../records/record.ts'
 import { incrementSequence } from '../records/record-batch.ts'
 import type { AppendInfo } from './append-info.ts'
+import type { LogAppend } from './log-options.ts'
 import type { Log } from './log.ts'
 
 /** What a series of appends has done so far. */
@@ -40,9 +41,19 @@ export interface BatchAppenderOptions {
   readonly afterAppend?: (() => void) | undefined
 }
 
+/** So much may wait to be written together. More would only take the batches out of the processor's caches. */
+const GATHERED_BYTES = 256 * 1024
+
+/** A batch that waits to be appended. */
+interface ReadyBatch extends LogAppend {
+  /** Of records, undefined where only the offsets will tell. */
+  readonly count: number | undefined
+}
+
 /**
- * Gathers records into batches and appends them as a partition's leader, as a producer and its broker would. What an append
- * refuses is thrown; the records of the refused batch are gone then, those before it are in the log.
+ * Gathers records into batches and appends them as a partition's leader, as a producer and its broker would. Batches
+ * that are ready wait for their neighbours, to be written with them: {@link appendReady} when no more are at hand, and
+ * `flush` in the end. What an append refuses is thrown; what came before it is in the log then, and nothing of it or behind it.
  */
 export class BatchAppender {
   readonly #log: Log
@@ -52,6 +63,8 @@ export class BatchAppender {
   #firstOffset: bigint | null = null
   #lastOffset: bigint | null = null
   #builder: BatchBuilder | undefined
+  #ready: ReadyBatch[] = []
+  #readyBytes = 0
   #nextSequence: number
 
   constructor(log: Log, options: BatchAppenderOptions) {
@@ -74,20 +87,20 @@ export class BatchAppender {
     }
   }
 
-  /** Whether records wait for their batch to become full. */
+  /** Whether records wait, for their batch to become full or to be appended. */
   get hasPending(): boolean {
-    return this.#builder !== undefined
+    return this.#builder !== undefined || this.#ready.length > 0
   }
 
   /** Adds a record, and appends the batch before it where that is full. */
   add(timestamp: bigint, record: RecordInput): void {
     const pending = this.#builder
     if (pending !== undefined && pending.sizeWith(timestamp, record) > this.#options.batchBytes) {
-      this.flush()
+      this.#finishBatch()
     }
     const builder = (this.#builder ??= this.#newBuilder())
     builder.append(timestamp, record)
-    if (builder.uncompressedSize >= this.#options.batchBytes) this.flush()
+    if (builder.uncompressedSize >= this.#options.batchBytes) this.#finishBatch()
   }
 
   #newBuilder(): BatchBuilder {
@@ -110,38 +123,33 @@ export class BatchAppender {
 
   /** Appends the records that wait. */
   flush(): void {
+    this.#finishBatch()
+    this.appendReady()
+  }
+
+  #finishBatch(): void {
     const builder = this.#builder
     this.#builder = undefined
     const bytes = builder?.build()
     if (builder === undefined || bytes === undefined) return
     this.#nextSequence = incrementSequence(this.#nextSequence, builder.count)
-    this.#append(builder.count, () =>
-      this.#log.appendAsLeader(bytes, { leaderEpoch: this.#options.leaderEpoch }),
-    )
+    this.#append({ bytes, count: builder.count })
   }
 
-  /** Appends one batch as it came, in one call. As a follower it keeps its offsets and epoch. */
+  /** Appends one batch as it came. Its header is overwritten; as a follower it keeps its offsets and epoch. */
   appendBatch(bytes: Buffer, as: 'leader' | 'coordinator' | 'follower'): void {
-    const { leaderEpoch } = this.#options
     const { count } = batchAt(bytes)
-    switch (as) {
-      case 'follower':
-        this.#append(count, () => this.#log.appendAsFollower(bytes))
-        break
-      case 'leader':
-        this.#append(count, () => this.#log.appendAsLeader(bytes, { leaderEpoch }))
-        break
-      case 'coordinator':
-        this.#append(count, () =>
-          this.#log.appendAsLeader(bytes, { leaderEpoch, origin: 'coordinator' }),
-        )
-        break
+    if (as !== 'follower') {
+      this.#append({ bytes, count, origin: as === 'leader' ? 'client' : as })
+      return
     }
+    this.appendReady()
+    this.#appended(this.#log.appendAsFollower(bytes), count)
   }
 
   /** Ends the producer's transaction, as its coordinator does. */
   endTransaction(type: 'COMMIT' | 'ABORT', timestamp: bigint): void {
-    const { producer, leaderEpoch } = this.#options
+    const { producer } = this.#options
     if (producer === undefined) return
     this.flush()
     const known = this.#log.producerState.producer(producer.id)?.coordinatorEpoch ?? 0
@@ -149,12 +157,36 @@ export class BatchAppender {
       { type, coordinatorEpoch: Math.max(known, 0) },
       { producerId: producer.id, producerEpoch: producer.epoch, timestamp },
     )
-    this.#append(1, () => this.#log.appendAsLeader(marker, { leaderEpoch, origin: 'coordinator' }))
+    this.#append({ bytes: marker, count: 1, origin: 'coordinator' })
+    this.appendReady()
   }
 
-  /** @param count of records, undefined where only the offsets will tell */
-  #append(count: number | undefined, append: () => AppendInfo): void {
-    const info = append()
+  #append(batch: Omit<ReadyBatch, 'leaderEpoch'>): void {
+    this.#ready.push({ ...batch, leaderEpoch: this.#options.leaderEpoch })
+    this.#readyBytes += batch.bytes.length
+    // Who wants to do something behind every append wants it before the next one.
+    const isEnough = this.#readyBytes >= GATHERED_BYTES || this.#options.afterAppend !== undefined
+    if (isEnough) this.appendReady()
+  }
+
+  /** Appends the batches that are ready; records whose batch is not full yet go on waiting. */
+  appendReady(): void {
+    const ready = this.#ready
+    if (ready.length === 0) return
+    this.#ready = []
+    this.#readyBytes = 0
+    for (const [index, outcome] of this.#log
+      .appendAllAsLeader(ready, { stopAtRefusal: true })
+      .entries()) {
+      if ('error' in outcome) {
+        this.#builder = undefined
+        throw outcome.error
+      }
+      this.#appended(outcome.info, ready[index]?.count)
+    }
+  }
+
+  #appended(info: AppendInfo, count: number | undefined): void {
     if (info.batchCount === 0) return
     const totals = this.#totals
     const firstOffset = info.firstOffset < 0n ? info.lastOffset : info.firstOffset
