@@ -11,7 +11,7 @@ import {
   sizeOfLogs,
 } from './data.ts'
 import type { Peers } from './machine.ts'
-import { LineServer, sampleOf, tellOnce } from './processes.ts'
+import { LineServer, sampleOf, tellOnce, type Answer } from './processes.ts'
 import { LATENCY_SHARES, type Sample } from './results.ts'
 
 /** What every measure is given. */
@@ -57,12 +57,33 @@ const SMALL_INDEX = fileURLToPath(
   new URL('../../fixtures/broker-4.1.0/payments-0/00000000000000000000.index', import.meta.url),
 )
 
+function limitsOf({ peers }: Bench, args: readonly string[]): Promise<Answer> {
+  const [program, ...first] = peers.limits
+  return tellOnce(program, [...first, ...args])
+}
+
+/** Listens on a port until the group is done. */
+async function startReader(
+  { start, peers }: Bench,
+  how: 'copy' | 'drop' | 'stall',
+): Promise<{ readonly receiver: LineServer; readonly port: number }> {
+  const [program, ...first] = peers.limits
+  const receiver = start(program, [...first, 'reader', how])
+  const { port = 0 } = await receiver.next()
+  return { receiver, port }
+}
+
+/** A case that needs hardware CRC-32C, which only C has. */
+function onlyInC(bench: Bench, cases: Record<string, Case>): Record<string, Case> {
+  return bench.peers.native === 'C' ? cases : {}
+}
+
 /** A whole process, from its start to its end; by default its output goes to a pipe that is read. */
 function program(bench: Bench, what: string, argv: readonly string[], bytes: number): Case {
   return {
     what,
     run: async () => {
-      const answer = await tellOnce(bench.peers.limits, ['run', 'drain', '--', ...argv])
+      const answer = await limitsOf(bench, ['run', 'drain', '--', ...argv])
       if (answer.status !== 0) throw new Error(`${what} ended with status ${answer.status}`)
       return { ...sampleOf(answer), bytes }
     },
@@ -70,12 +91,17 @@ function program(bench: Bench, what: string, argv: readonly string[], bytes: num
 }
 
 function kafkats(bench: Bench, args: readonly string[], bytes: number): Case {
-  const shown = args.map((arg) => (arg.startsWith('/') ? 'PATH' : arg)).join(' ')
+  const shown = shownAs(args)
   return program(bench, `kafkats ${shown}`, [process.execPath, bench.peers.kafkats, ...args], bytes)
 }
 
+/** Without what differs from run to run. */
+function shownAs(args: readonly string[]): string {
+  return args.map((arg) => (arg.startsWith('/') ? 'PATH' : arg.replace(/:\d+$/, ':PORT'))).join(' ')
+}
+
 function dumpLog(bench: Bench, args: readonly string[], bytes: number): Case {
-  const shown = args.map((arg) => (arg.startsWith('/') ? 'PATH' : arg)).join(' ')
+  const shown = shownAs(args)
   return program(
     bench,
     `kafka-dump-log.sh ${shown}`,
@@ -86,8 +112,8 @@ function dumpLog(bench: Bench, args: readonly string[], bytes: number): Case {
 
 function c(bench: Bench, what: string, args: readonly string[]): Case {
   return {
-    what: `C: ${what}`,
-    run: async () => sampleOf(await tellOnce(bench.peers.limits, args)),
+    what: `${bench.peers.native}: ${what}`,
+    run: async () => sampleOf(await limitsOf(bench, args)),
   }
 }
 
@@ -132,23 +158,33 @@ function unclean(bench: Bench, source: string, name: string, of: (dir: string) =
 }
 
 async function streams(bench: Bench, reader: 'copy' | 'drop'): Promise<Record<string, Case>> {
-  const { peers, data, source } = bench
-  const receiver = bench.start(peers.limits, ['reader', reader])
-  const { port = 0 } = await receiver.next()
+  const { data, source } = bench
+  const { receiver, port } = await startReader(bench, reader)
   const side = node(bench)
+  const { size } = statSync(source)
   /** The reader's time, from its first byte to its last, and the sender's CPU. */
   const timed = (each: Case): Case => ({
     what: each.what,
     run: async () => {
       const sent = await each.run()
       const { bytes, seconds } = sampleOf(await receiver.next())
-      if (bytes !== sent.bytes) throw new Error(`${each.what}: ${bytes} of ${sent.bytes} arrived`)
-      return { ...sent, seconds }
+      if (bytes !== size) throw new Error(`${each.what}: ${bytes} of ${size} bytes arrived`)
+      return { ...sent, bytes, seconds }
     },
   })
   const send = (method: string): Case =>
     timed(asked(side, `kafkats: ${method}`, { cmd: 'send', dir: data, source, method, port }))
+  const command = (method: string): Case =>
+    timed(
+      kafkats(
+        bench,
+        ['stream', data, '--to', `tcp://127.0.0.1:${port}`, '--method', method],
+        bench.bytes,
+      ),
+    )
   return {
+    'command-sendfile': command('sendfile'),
+    'command-copy': command('copy'),
     'kafkats-sendfile': send('sendfile'),
     'c-sendfile': timed(c(bench, 'sendfile', ['send', 'sendfile', String(port), source])),
     'kafkats-copy': send('copy'),
@@ -198,8 +234,7 @@ async function memory(
 ): Promise<Record<string, Case>> {
   const { dir, bytes, name } = options
   const { source } = bench
-  const receiver = bench.start(bench.peers.limits, ['reader', 'drop'])
-  const { port = 0 } = await receiver.next()
+  const { receiver, port } = await startReader(bench, 'drop')
   const write = scratch(bench, `${name}-append-0`)
   const own = (what: string, command: object): Case => ({
     what,
@@ -276,7 +311,7 @@ export const GROUPS: readonly Group[] = [
         'read-256k': c(bench, 'pread of a hot file, 256 KiB', ['pread', source, '262144']),
         'read-1m': c(bench, 'pread of a hot file, 1 MiB', ['pread', source, '1048576']),
         memory: c(bench, 'memory copy', ['memcpy', String(bench.bytes * 2)]),
-        crc: c(bench, 'pread and hardware CRC-32C', ['crc', source]),
+        ...onlyInC(bench, { crc: c(bench, 'pread and hardware CRC-32C', ['crc', source]) }),
         'write-16k': write(16384),
         'write-64k': write(65536),
         'write-1m': write(2 ** 20),
@@ -299,7 +334,7 @@ export const GROUPS: readonly Group[] = [
       const side = node(bench)
       return {
         'one-thread': asked(side, 'verify, one thread', { cmd: 'verify', dir: data, threads: 1 }),
-        'c-crc': c(bench, 'pread and hardware CRC-32C', ['crc', source]),
+        ...onlyInC(bench, { 'c-crc': c(bench, 'pread and hardware CRC-32C', ['crc', source]) }),
         'two-threads': asked(side, 'verify, two threads', { cmd: 'verify', dir: data, threads: 2 }),
         'read-sync': asked(side, 'Node: readSync into an aligned buffer', {
           cmd: 'readAligned',
@@ -440,8 +475,7 @@ export const GROUPS: readonly Group[] = [
     id: 'stalled',
     title: 'readers that do not read',
     cases: async (bench) => {
-      const receiver = bench.start(bench.peers.limits, ['reader', 'stall'])
-      const { port = 0 } = await receiver.next()
+      const { port } = await startReader(bench, 'stall')
       const side = node(bench)
       const stalled = (method: string): Case =>
         asked(side, `longest delay, ${method} to ${STALLED_READERS} stalled readers`, {

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +8,8 @@ import type { Machine } from './results.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const HERE = fileURLToPath(new URL('.', import.meta.url))
+
+const COMPILER = process.env['CC'] ?? 'gcc'
 
 /** What kafka-run-class.sh gives to the tools. */
 const TOOL_OPTIONS = ['-Xmx256M']
@@ -31,8 +33,9 @@ const QUIET = '-Dorg.slf4j.simpleLogger.defaultLogLevel=error'
 
 /** Programs to compare with, ready to be started. */
 export interface Peers {
-  /** limits.c, compiled. */
-  readonly limits: string
+  /** limits.c, compiled; where there is no compiler limits.py, which knows no checksum. */
+  readonly limits: readonly [program: string, ...args: string[]]
+  readonly native: 'C' | 'Python'
   /** kafkats-side.ts as JavaScript, to be given dist/. */
   readonly side: readonly string[]
   /** bin/run.js. */
@@ -47,15 +50,12 @@ export interface Peers {
   }
 }
 
-/** Compiles what has to be; needs gcc, Java, and once Maven and a network (test/interop/oracle/setup.sh). */
+/** Compiles what has to be; needs Java, and once Maven and a network (test/interop/oracle/setup.sh). */
 export function makePeers(dir: string): Peers {
   mkdirSync(dir, { recursive: true })
   const dist = join(ROOT, 'dist')
   if (!existsSync(join(dist, 'index.js'))) throw new Error('there is no dist/: run "npm run build"')
-  const limits = join(dir, 'limits')
-  execFileSync('gcc', ['-O3', '-msse4.2', '-o', limits, join(HERE, 'limits.c')], {
-    stdio: 'inherit',
-  })
+  const native = makeLimits(dir)
   const classPath = execFileSync('bash', [join(ROOT, 'test/interop/oracle/setup.sh')], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -71,7 +71,7 @@ export function makePeers(dir: string): Peers {
   const withPeers = ['-cp', `${classPath}:${dir}`]
   const tool = [...TOOL_OPTIONS, ...COMMON_OPTIONS, ...TOOL_EXTRAS, QUIET]
   return {
-    limits,
+    ...native,
     side: [side, dist],
     kafkats: join(ROOT, 'bin/run.js'),
     java: {
@@ -82,7 +82,18 @@ export function makePeers(dir: string): Peers {
   }
 }
 
-export function describeMachine(dir: string): Machine {
+function makeLimits(dir: string): Pick<Peers, 'limits' | 'native'> {
+  const limits = join(dir, 'limits')
+  const args = ['-O3', '-msse4.2', '-o', limits, join(HERE, 'limits.c')]
+  const { status, error } = spawnSync(COMPILER, args, { stdio: 'inherit' })
+  if (status === 0) return { limits: [limits], native: 'C' }
+  console.error(
+    `${COMPILER}: ${error?.message ?? 'failed'}; limits.py stands in for the C program, without checksums`,
+  )
+  return { limits: ['python3', join(HERE, 'limits.py')], native: 'Python' }
+}
+
+export function describeMachine(dir: string, { native }: Peers): Machine {
   const firstLine = (program: string, ...args: string[]): string =>
     execFileSync(program, args, { encoding: 'utf8' }).split('\n')[0] ?? ''
   const all = cpus()
@@ -94,7 +105,7 @@ export function describeMachine(dir: string): Machine {
     fileSystem: firstLine('stat', '-f', '-c', '%T', dir),
     node: process.version,
     java: firstLine('java', '--version'),
-    compiler: firstLine('gcc', '--version'),
+    compiler: native === 'C' ? firstLine(COMPILER, '--version') : 'no C compiler (Python instead)',
     kafka: process.env['KAFKA_VERSION'] ?? '4.1.0',
   }
 }

@@ -7,7 +7,7 @@ const WIDTH = 860
 const ROW_HEIGHT = 26
 const BAR_HEIGHT = 14
 const TOP = 58
-const LABELS = 400
+const LABELS = 190
 const RIGHT = 84
 
 /** Readable on light and on dark pages, as the reader's system has it. */
@@ -77,7 +77,7 @@ export function plotTargets(results: Results): string {
   const rows = compareAll(results).filter(({ toTarget }) => toTarget !== undefined)
   const height = TOP + rows.length * ROW_HEIGHT + 40
   const bottom = height - 34
-  const left = LABELS + 40
+  const left = LABELS + 64
   const step = (WIDTH - RIGHT - left) / (HIGHEST_POWER - LOWEST_POWER)
   const at = (ratio: number): number =>
     left + (Math.min(HIGHEST_POWER, Math.max(LOWEST_POWER, Math.log2(ratio))) - LOWEST_POWER) * step

@@ -1,6 +1,6 @@
 /**
  * Kafka's own engine and tools, and C programs, beside kafkats on the same data. Run by `npm run build && npm run bench:peers`; needs a
- * JDK 17, gcc, and where Kafka's jars are not there yet Maven. docs/performance.md tells how to read what it prints.
+ * JDK 17, gcc (or Python, see limits.py), and where Kafka's jars are not there yet Maven. docs/performance.md tells how to read what it prints.
  */
 import { mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs'
 import { loadavg, tmpdir } from 'node:os'
@@ -149,7 +149,7 @@ async function main(): Promise<void> {
     process.stdout.write(HELP + names())
     return
   }
-  const width = Math.max(100, process.stdout.columns ?? 160)
+  const width = Math.max(100, process.stdout.columns ?? 200)
   if (values.render) {
     await writePages(recorded())
     console.log(renderText(recorded(), width))
@@ -158,7 +158,10 @@ async function main(): Promise<void> {
   const bytes = Math.min(parseSize(values.size), 2 ** 30)
   const bigBytes = parseSize(values.big)
   const runs = Number(values.runs)
+  if (!Number.isInteger(runs) || runs < 1)
+    throw new Error(`--runs ${values.runs} is no number of runs`)
   const groups = groupsOf(values.only, bigBytes > 0)
+  if (groups.some(({ isBig }) => isBig) && bigBytes === 0) throw new Error('--big SIZE is missing')
   const dir = resolve(values.dir)
   mkdirSync(dir, { recursive: true })
   const { bavail, bsize } = statfsSync(dir)
@@ -185,7 +188,7 @@ async function main(): Promise<void> {
   const args = process.argv.slice(2).filter((arg) => !arg.startsWith('--dir') && arg !== values.dir)
   const results: Results = {
     command: `npm run build && npm run bench:peers${args.length > 0 ? ` -- ${args.join(' ')}` : ''}`,
-    machine: describeMachine(dir),
+    machine: describeMachine(dir, peers),
     data: { bytes, batchBytes: 16_000, recordBytes: 1000, bigBytes },
     groups: measured,
   }
@@ -209,4 +212,9 @@ function merged(results: Results): Results {
   return { ...before, data: { ...before.data, bigBytes }, groups: Object.fromEntries(inOrder) }
 }
 
-await main()
+try {
+  await main()
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+}

@@ -38,14 +38,16 @@ function ratioOf({ row, ratio, unit }: Comparison): string {
 
 function comparisons(results: Results): Cells {
   return {
-    head: ['work', 'against', 'kafkats', 'peer', 'ratio', 'target', 'reached'],
-    texts: 2,
+    head: ['row', 'work', 'against', 'kafkats', 'peer', 'ratio', 'of CPU', 'target', 'reached'],
+    texts: 3,
     rows: compareAll(results).map((each) => [
+      each.row.id,
       each.row.work,
       each.row.against,
       spread(each.kafkats, each.unit),
       each.peer === undefined ? '–' : spread(each.peer, each.unit),
       ratioOf(each),
+      each.cpuRatio === undefined ? '–' : `${threeDigits(each.cpuRatio)} ×`,
       targetOf(each),
       reached(each.isReached),
     ]),
