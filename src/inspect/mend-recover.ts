@@ -1,6 +1,7 @@
 import type { KafkatsError } from '../errors.ts'
 import type { FileSystem } from '../storage/file-system.ts'
 import { PartitionWriter } from '../storage/partition-writer.ts'
+import { SoundLogs } from '../storage/sound-logs.ts'
 import { mendFinding, type MendResult, type MendTarget } from './mend-result.ts'
 import {
   isRefusal,
@@ -21,6 +22,8 @@ export interface RecoverOptions extends MendOptions {
  * Throws MendRefusedError, with nothing changed, where a broker could not load the folder.
  */
 export function recoverPartition(target: MendTarget, options: RecoverOptions): MendResult {
+  // The plan learns which checksums are right; nothing is acted upon where a file has changed since.
+  const soundLogs = new SoundLogs()
   const recover = (fs: FileSystem): MendOutcome => {
     const writer = PartitionWriter.open(target.dir, {
       fs,
@@ -32,6 +35,7 @@ export function recoverPartition(target: MendTarget, options: RecoverOptions): M
       highWatermark: 'manual',
       brokerIsStopped: options.brokerIsStopped,
       lockProbe: options.lockProbe,
+      soundLogs,
     })
     const { logStartOffset, loadFindings } = writer.log
     writer.close({ flush: true })

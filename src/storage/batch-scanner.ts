@@ -14,9 +14,9 @@ import { ATTRIBUTES_POSITION, RECORD_BATCH_OVERHEAD } from '../records/record-ba
 import type { OpenFile } from './file-system.ts'
 import { acquireIoBuffer, IO_BUFFER_BYTES, PAGE_BYTES, releaseIoBuffer } from './io-buffer.ts'
 
-/** A batch this large is hopped over by reading only its header, where nobody asks for more. */
-const HOP_FROM_BYTES = 64 * 1024
-const HOP_WINDOW_BYTES = PAGE_BYTES
+/** A batch this large is hopped over by reading only its header, where nobody asks for more: copying 8 KiB costs as much as a call. */
+const HOP_FROM_BYTES = 8 * 1024
+const HOP_WINDOW_BYTES = 256
 const LARGEST_IN_WINDOW = IO_BUFFER_BYTES - PAGE_BYTES
 const LEGACY_CRC_FROM = 16
 
@@ -171,8 +171,8 @@ export class BatchScanner {
    */
   #ensure(position: number, length: number, hop: boolean, wanted = length): number {
     if (position < this.#windowStart || position + length > this.#windowEnd) {
-      const start = position - (position % PAGE_BYTES)
-      const most = hop ? HOP_WINDOW_BYTES + PAGE_BYTES : IO_BUFFER_BYTES
+      const start = hop ? position : position - (position % PAGE_BYTES)
+      const most = hop ? HOP_WINDOW_BYTES : IO_BUFFER_BYTES
       const to = Math.min(this.end, Math.max(this.#readTo, position + wanted))
       const read = this.#file.read(this.#bytes(), 0, Math.min(most, to - start), start)
       this.#windowStart = start

@@ -47,6 +47,7 @@ export function openLog(dir: string, options: LogOptions): OpenedLog {
     now: options.now ?? (() => BigInt(Date.now())),
     random: options.random ?? Math.random,
     readOnly,
+    soundLogs: options.soundLogs,
   }
   if (!readOnly && parsePartitionFolder(basename(dir)) === undefined) {
     throw new NotAPartitionError(`${dir} is not named like a partition`, {

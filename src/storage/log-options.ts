@@ -2,6 +2,7 @@ import type { FileSystem } from './file-system.ts'
 import type { ConfigProperties, LogConfig } from './log-config.ts'
 import type { LockOptions } from './partition-lock.ts'
 import type { AppendOrigin } from './producer-append-info.ts'
+import type { SoundLogs } from './sound-logs.ts'
 
 /** `producer.id.expiration.ms` */
 export const DEFAULT_PRODUCER_ID_EXPIRATION_MS = 86_400_000n
@@ -29,6 +30,8 @@ export interface LogOptions {
   /** Refuse batches that decompress to more; 128 MiB unless given. */
   readonly maxDecompressedBytes?: number | undefined
   readonly fs?: FileSystem | undefined
+  /** For who opens a folder more than once: checksums that were right the last time are not computed again. */
+  readonly soundLogs?: SoundLogs | undefined
   /** Who this writer is, and whether the one that a lock names still runs; of this machine's processes unless given. */
   readonly lock?: LockOptions | undefined
   /** Milliseconds since 1970. */

@@ -1,5 +1,6 @@
 import type { FileSystem } from './file-system.ts'
 import type { LogConfig } from './log-config.ts'
+import type { SoundLogs } from './sound-logs.ts'
 
 /** What all segments of a partition share. */
 export interface SegmentContext {
@@ -12,4 +13,6 @@ export interface SegmentContext {
   readonly random: () => number
   /** Nothing is created or changed; indexes are used only as far as they agree with the log. */
   readonly readOnly: boolean
+  /** Where recovery asks, and tells, which checksums are right. */
+  readonly soundLogs?: SoundLogs | undefined
 }

@@ -7,6 +7,7 @@ import type { LogFile } from './log-file.ts'
 import type { CompletedTxn } from './producer-append-info.ts'
 import type { ProducerState } from './producer-state.ts'
 import type { SegmentIndexes } from './segment-indexes.ts'
+import type { SoundLogs } from './sound-logs.ts'
 import type { TimestampOffset } from './time-index.ts'
 
 /** The parts of a segment that recovery works on. */
@@ -26,6 +27,7 @@ export interface RecoveryParams {
   readonly leaderEpochs: LeaderEpochs
   /** Is told how many bytes are about to go, and what is wrong with the first of them. */
   readonly beforeCut: (bytes: number, reason: string) => void
+  readonly soundLogs: SoundLogs | undefined
 }
 
 /**
@@ -36,13 +38,15 @@ export interface RecoveryParams {
  */
 export function recoverSegment(segment: RecoverableSegment, params: RecoveryParams): number {
   const { log, logPath, indexes, indexIntervalBytes } = segment
-  const { leaderEpochs, beforeCut } = params
+  const { leaderEpochs, beforeCut, soundLogs } = params
+  const { size } = log
+  const soundTo = soundLogs?.soundTo(logPath, size) ?? 0
   let validBytes = 0
   let lastIndexEntry = 0
   let reason = 'the last batch is not complete'
   try {
     log.scan({ start: 0, name: logPath }, (batch, position, scanner) => {
-      ensureValid(batch, scanner)
+      if (scanner.position > soundTo) ensureValid(batch, scanner)
       const { lastOffset } = batch
       segment.ensureOffsetInRange(lastOffset, position)
       const max = segment.raiseMaxTimestamp(batch.maxTimestamp, lastOffset)
@@ -66,6 +70,8 @@ export function recoverSegment(segment: RecoverableSegment, params: RecoveryPara
     if (!(error instanceof CorruptBatchError || error instanceof InvalidRecordError)) throw error
     reason = error.message
   }
+  soundLogs?.learn(logPath, size, validBytes)
+  soundLogs?.learn(logPath, validBytes, validBytes) // when it is cut
   return log.keepUpTo(validBytes, (bytes) => {
     beforeCut(bytes, reason)
   })

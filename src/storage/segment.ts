@@ -360,7 +360,7 @@ export class LogSegment {
           this.updateTxnIndex(completed, lastStableOffset)
         },
       },
-      { producerState, leaderEpochs, beforeCut },
+      { producerState, leaderEpochs, beforeCut, soundLogs: this.#context.soundLogs },
     )
     this.offsetIndex.trimToValidSize()
     this.#closeTimeIndex()
