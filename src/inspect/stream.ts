@@ -2,9 +2,13 @@ import { connect, type Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConnectionLostError } from '../errors.ts'
-import { diskFileSystem } from '../storage/file-system.ts'
-import { osErrorCode } from '../storage/file-system.ts'
-import { canSendfile, transfer, type TransferMethod } from '../storage/transfer.ts'
+import { diskFileSystem, osErrorCode } from '../storage/file-system.ts'
+import {
+  canSendfile,
+  SENDFILE_FROM_BYTES,
+  transfer,
+  type TransferMethod,
+} from '../storage/transfer.ts'
 import type { StreamPlan, StreamRange } from './stream-plan.ts'
 
 /** What was sent, and how fast. */
@@ -23,8 +27,6 @@ export interface StreamResult {
 
 /** Progress is told after so many bytes. */
 const PIECE_BYTES = 16 * 1024 * 1024
-/** As `transfer` decides with `auto`, but for the stream as a whole. */
-const SENDFILE_FROM_BYTES = 32 * 1024
 /** A reader closes its end when it has seen ours; one that does not is not waited for longer. */
 const MAX_GOODBYE_MS = 5000
 
@@ -98,7 +100,7 @@ export async function sendPlan(
   }
 }
 
-/** One for the whole stream, so that it can be named. */
+/** One for the whole stream, as `transfer` decides with `auto`, so that it can be named. */
 async function resolveMethod(
   plan: StreamPlan,
   to: Writable,

@@ -14,7 +14,7 @@ export interface SendfileWorkerData {
   readonly bell: number
 }
 
-/** Entry of the thread that sends files. Without work it waits for a message as any thread does; at work it looks itself. */
+/** Entry of the thread that sends files. Without work it waits for a message like other threads; at work it looks itself. */
 function serve(port: NonNullable<typeof parentPort>): void {
   const say = (answer: SendfileAnswer): void => {
     port.postMessage(answer)

@@ -370,10 +370,10 @@ describe('auto', () => {
     const { ours, peer } = await socketPair()
     peer.resume()
     const file = sparseFile(MIB)
-    const small = await transfer({ to: ours, parts: [{ file, position: 1, length: 32_767 }] })
-    expect(small).toEqual({ bytesSent: 32_767, method: 'copy' })
-    const large = await transfer({ to: ours, parts: [{ file, position: 1, length: 32_768 }] })
-    expect(large).toEqual({ bytesSent: 32_768, method: methods[0] })
+    const small = await transfer({ to: ours, parts: [{ file, position: 1, length: 262_143 }] })
+    expect(small).toEqual({ bytesSent: 262_143, method: 'copy' })
+    const large = await transfer({ to: ours, parts: [{ file, position: 1, length: 262_144 }] })
+    expect(large).toEqual({ bytesSent: 262_144, method: methods[0] })
   })
 
   it('copies to what is no socket', async () => {
