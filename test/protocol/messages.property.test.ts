@@ -100,9 +100,13 @@ it('tagged fields that are not known are passed over', () => {
       maxLength: 3,
     },
   )
-  const plain = samples.filter(
-    ({ message, version, bytes }) => version >= message.flexibleFrom && bytes.at(-1) === 0,
-  )
+  // The last byte is the count of the message's own tags, and not the end of one, where a longer zero can take its place.
+  const plain = samples.filter((sample) => {
+    if (sample.version < sample.message.flexibleFrom || sample.bytes.at(-1) !== 0) return false
+    const longer = Buffer.concat([sample.bytes.subarray(0, -1), Buffer.from([0x80, 0])])
+    return tryToRead(sample, longer) !== undefined
+  })
+  expect(plain.length).toBeGreaterThan(100)
   fc.assert(
     fc.property(fc.constantFrom(...plain), tags, (sample, unknown) => {
       const more = new ProtocolWriter().bytes(sample.bytes.subarray(0, -1))
