@@ -417,18 +417,22 @@ async function appendRecords(
   },
 ): Promise<void> {
   const lines = new LineSplitter()
-  const add = (line: Buffer): void => {
+  const add = (line: Buffer, arrivedAt: bigint): void => {
     const record = options.parse(line, lines.lineNumber)
     if (record === undefined) return
-    const { key, value, headers, timestamp = options.timestamp() } = record
-    appender.add(timestamp, { key, value, headers: [...headers, ...options.headers] })
+    const { key, value, timestamp = arrivedAt } = record
+    const headers =
+      options.headers.length === 0 ? record.headers : [...record.headers, ...options.headers]
+    appender.add(timestamp, { key, value, headers })
   }
   try {
     for await (const chunk of withPauses(input, options.lingerMs, appender)) {
-      for (const line of lines.push(chunk)) add(line)
+      // What came together has one time: asking the clock for each line took longer than checking its batch.
+      const arrivedAt = options.timestamp()
+      for (const line of lines.push(chunk)) add(line, arrivedAt)
       appender.appendReady()
     }
-    for (const line of lines.end()) add(line)
+    for (const line of lines.end()) add(line, options.timestamp())
   } finally {
     // A line that is wrong takes nothing with it: the records before it are good.
     if (appender.hasPending) appender.flush()
