@@ -6,6 +6,6 @@ import { KafkatsError, type KafkatsErrorOptions } from '../errors.ts'
  */
 export class MalformedMessageError extends KafkatsError {
   constructor(message: string, options: KafkatsErrorOptions = {}) {
-    super('KAFKATS_INVALID_RECORD', message, options)
+    super('KAFKATS_MALFORMED_MESSAGE', message, options)
   }
 }
