@@ -17,7 +17,7 @@ export type { AppendInfo } from './append-info.ts'
 export type { AppendOutcome } from './log-append.ts'
 export { AbortedFilter } from './aborted-filter.ts'
 export type { AbortedTransaction, FetchData, OffsetMetadata } from './fetch.ts'
-export { diskFileSystem, type FileSystem, type OpenFile } from './file-system.ts'
+export { diskFileSystem, replaceFile, type FileSystem, type OpenFile } from './file-system.ts'
 export { parseLogConfig, type ConfigProperties, type LogConfig } from './log-config.ts'
 export type { LoadFinding } from './log-loader.ts'
 export type { AppendOrigin } from './producer-append-info.ts'
@@ -38,5 +38,20 @@ export {
   type OfflineLog,
   type TopicPartition,
 } from './log-manager.ts'
-export { isValidTopicName, partitionFolderName } from './file-names.ts'
+export {
+  isValidTopicName,
+  kraftSnapshotFileName,
+  logFileName,
+  parseFileName,
+  PARTITION_METADATA_NAME,
+  partitionFolderName,
+} from './file-names.ts'
 export { randomUuid, ZERO_UUID } from './uuid.ts'
+export { BatchScanner } from './batch-scanner.ts'
+export {
+  META_PROPERTIES_NAME,
+  readMetaProperties,
+  writeMetaProperties,
+  type MetaProperties,
+} from './meta-properties.ts'
+export { readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts'

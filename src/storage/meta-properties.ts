@@ -1,9 +1,9 @@
 import { CorruptCheckpointError } from '../errors.ts'
 import { parseInt32 } from './checkpoint-file.ts'
-import type { FileSystem } from './file-system.ts'
+import { replaceFile, type FileSystem } from './file-system.ts'
 
 /**
- * `meta.properties` of a log root: Java properties, ISO-8859-1, in any order. Only read, for it belongs to the broker.
+ * `meta.properties` of a log root: Java properties, ISO-8859-1, in any order.
  *
  *   version       0 when absent
  *   cluster.id    required from version 1 on
@@ -73,4 +73,50 @@ function unescape(text: string): string {
       ? (ESCAPES[letter ?? ''] ?? letter ?? '')
       : String.fromCharCode(Number.parseInt(hex, 16)),
   )
+}
+
+/**
+ * Replaces the file, durably and as a whole, with version 1 as `kafka-storage format` writes it, line for line.
+ * @param nowMs milliseconds since 1970, for the comment
+ */
+export function writeMetaProperties(
+  fileSystem: FileSystem,
+  path: string,
+  properties: {
+    readonly clusterId: string
+    readonly nodeId: number
+    readonly directoryId: string
+  },
+  nowMs: number,
+): void {
+  const lines = [
+    '#',
+    `#${javaDate(nowMs)}`,
+    `node.id=${properties.nodeId}`,
+    `directory.id=${escaped(properties.directoryId)}`,
+    'version=1',
+    `cluster.id=${escaped(properties.clusterId)}`,
+  ]
+  replaceFile(fileSystem, path, Buffer.from(`${lines.join('\n')}\n`, 'latin1'))
+}
+
+/** As `Date.toString` of a JVM in UTC: `Sat Nov 21 02:33:23 UTC 2026`. */
+function javaDate(ms: number): string {
+  const [day, date, month, year, time] = new Date(ms).toUTCString().replace(',', '').split(' ')
+  return `${day} ${month} ${date} ${time} UTC ${year}`
+}
+
+/** A value as Java's `Properties.store` writes it, with escapes for what Latin-1 has not. */
+function escaped(value: string): string {
+  return value
+    .replace(/[\\:=#!]/g, (letter) => `\\${letter}`)
+    .replace(
+      /[\t\n\r\f]/g,
+      (letter) => ({ '\t': '\\t', '\n': '\\n', '\r': '\\r' })[letter] ?? '\\f',
+    )
+    .replace(/^ /, '\\ ')
+    .replace(
+      /[^\x20-\x7e]/g,
+      (unit) => `\\u${unit.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`,
+    )
 }
