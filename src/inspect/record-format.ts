@@ -74,9 +74,10 @@ export function textFormat({ encodings }: RecordFormatOptions): RecordFormat {
 
 /** A JSON object a record. */
 export function ndjsonRecordFormat({ encodings, label }: RecordFormatOptions): RecordFormat {
-  const head = labelled('{', label)
+  const head = Buffer.from(labelled('{', label))
   return recordLines((out, record, context) => {
-    writeRecordJson(out, record, context, encodings, head)
+    out.bytes(head)
+    writeRecordJson(out, record, context, encodings, '')
     out.byte(NEWLINE)
   })
 }

@@ -136,7 +136,7 @@ export function recordToJsonLine(
   return out.toString()
 }
 
-/** The same, written behind what `out` holds. @param head text in front of the first field */
+/** The same, written behind what `out` holds. @param head ASCII in front of the first field */
 export function writeRecordJson(
   out: TextBuffer,
   record: LogRecord,
@@ -144,7 +144,7 @@ export function writeRecordJson(
   encodings: Encodings,
   head = '{',
 ): void {
-  out.text(head)
+  out.ascii(head)
   out.ascii('"offset":')
   out.int64(record.offset)
   out.ascii(',"timestamp":')
