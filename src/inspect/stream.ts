@@ -25,8 +25,12 @@ export interface StreamResult {
   readonly segments: number
 }
 
-/** Progress is told after so many bytes. */
-const PIECE_BYTES = 16 * 1024 * 1024
+/** Progress is told after each piece: large for a fast reader, who would wait between two, small for a slow one. */
+const FIRST_PIECE_BYTES = 8 * 1024 * 1024
+const MIN_PIECE_BYTES = 1024 * 1024
+const MAX_PIECE_BYTES = 256 * 1024 * 1024
+const SHORT_MS = 100
+const LONG_MS = 400
 /** A reader closes its end when it has seen ours; one that does not is not waited for longer. */
 const MAX_GOODBYE_MS = 5000
 
@@ -82,9 +86,12 @@ export async function sendPlan(
   const method = await resolveMethod(plan, to, options.method ?? 'auto')
   const startedAt = performance.now()
   let bytes = 0
+  const pace = { pieceBytes: FIRST_PIECE_BYTES }
   for (const range of plan.ranges) {
-    for (const sent of sendRange(range, to, method)) {
+    for (const sent of sendRange(range, to, method, pace)) {
+      const before = performance.now()
       bytes += await sent
+      adapt(pace, performance.now() - before)
       options.onProgress?.(bytes)
     }
   }
@@ -115,20 +122,27 @@ async function resolveMethod(
   return isWorthIt && 'connecting' in to ? 'sendfile' : 'copy'
 }
 
+function adapt(pace: { pieceBytes: number }, tookMs: number): void {
+  if (tookMs < SHORT_MS) pace.pieceBytes = Math.min(pace.pieceBytes * 2, MAX_PIECE_BYTES)
+  else if (tookMs > LONG_MS) pace.pieceBytes = Math.max(pace.pieceBytes / 2, MIN_PIECE_BYTES)
+}
+
 /** The pieces of a range, each begun when the one before it is done. */
 function* sendRange(
   { path, position, length }: StreamRange,
   to: Writable,
   method: TransferMethod,
+  pace: { readonly pieceBytes: number },
 ): Generator<Promise<number>, void, void> {
   const file = diskFileSystem.open(path, 'read')
   try {
-    for (let done = 0; done < length; done += PIECE_BYTES) {
+    for (let done = 0; done < length;) {
       const part = {
         file,
         position: position + done,
-        length: Math.min(PIECE_BYTES, length - done),
+        length: Math.min(pace.pieceBytes, length - done),
       }
+      done += part.length
       yield transfer({ to, parts: [part], method }).then(({ bytesSent }) => bytesSent)
     }
   } finally {
