@@ -1,4 +1,4 @@
-import { ZERO_UUID, LogManager, randomUuid, type ConfigProperties } from '../storage/index.ts'
+import { LogManager, type ConfigProperties } from '../storage/index.ts'
 import type { ApiHandler } from './api-handler.ts'
 import { BackgroundWork } from './background-work.ts'
 import { BrokerConfig } from './broker-config.ts'
@@ -13,9 +13,11 @@ import { metadataHandler } from './handlers/metadata.ts'
 import { offsetForLeaderEpochHandler } from './handlers/offset-for-leader-epoch.ts'
 import { produceHandler } from './handlers/produce.ts'
 import { Listener, type Endpoint } from './listener.ts'
-import { emptyImage, withTopic } from './metadata/apply-change.ts'
+import { adoptFolders, imageOfFolders } from './metadata/folder-image.ts'
+import { KraftMetadataStore } from './metadata/kraft-metadata-store.ts'
 import { MemoryMetadataStore } from './metadata/memory-metadata-store.ts'
-import type { MetadataImage, MetadataStore } from './metadata/metadata-image.ts'
+import type { MetadataStore } from './metadata/metadata-image.ts'
+import { readMetadataImage } from './metadata/read-metadata-image.ts'
 import { ProducerIdManager } from './producer-id-manager.ts'
 import { ReplicaManager } from './replica-manager.ts'
 import { RequestBudget } from './request-budget.ts'
@@ -72,27 +74,33 @@ export class Broker {
   static async start(options: BrokerOptions): Promise<Broker> {
     const config = new BrokerConfig(options.brokerConfig, options.config)
     const readOnly = options.readOnly === true
-    let image: MetadataImage | undefined
+    // Before there is a store, so that logs are opened with their topics' settings.
+    const found = readMetadataImage(options.dir)
+    let metadata: MetadataStore | undefined
     const logs = LogManager.open(options.dir, {
       readOnly,
-      configOf: (topic) => topicProperties(config, image?.topicConfigs.get(topic)),
+      configOf: (topic) =>
+        topicProperties(config, (metadata?.image ?? found)?.topicConfigs.get(topic)),
       dedupeBufferBytes: config.number('log.cleaner.dedupe.buffer.size'),
     })
     try {
-      image = imageOfFolders(logs)
-      const metadata: MetadataStore = new MemoryMetadataStore(image)
-      const replicas = new ReplicaManager(logs, () => metadata.image)
+      const store: MetadataStore = readOnly
+        ? new MemoryMetadataStore(found ?? imageOfFolders(logs))
+        : KraftMetadataStore.open(options.dir, { folders: () => adoptFolders(logs) })
+      metadata = store
+      const replicas = new ReplicaManager(logs, () => store.image)
       const services: BrokerServices = {
         config,
-        metadata,
+        metadata: store,
         replicas,
-        topics: new TopicManager({ metadata, logs, replicas, config }),
+        topics: new TopicManager({ metadata: store, logs, replicas, config }),
         fetchSessions: new FetchSessionCache({
           slots: config.number('max.incremental.fetch.session.cache.slots'),
         }),
-        producerIds: new ProducerIdManager(metadata),
+        producerIds: new ProducerIdManager(store),
         readOnly,
       }
+      if (!readOnly) services.topics.reconcile()
       const dispatcher = new RequestDispatcher(handlersOf(services))
       const listener = await listen(options, config, dispatcher)
       const background = BackgroundWork.start({ logs, config, readOnly })
@@ -100,6 +108,7 @@ export class Broker {
     } catch (error) {
       if (readOnly) logs.close()
       else logs.abandon()
+      metadata?.close()
       throw error
     }
   }
@@ -110,8 +119,12 @@ export class Broker {
     const closed = this.#listener.close(CLOSE_GRACE_MS)
     this.services.replicas.fetches.expireAll()
     await closed
-    this.services.metadata.close()
-    this.#logs.close()
+    const { metadata } = this.services
+    try {
+      metadata.close()
+    } finally {
+      this.#logs.close({ brokerEpoch: metadata.brokerEpoch })
+    }
   }
 }
 
@@ -154,27 +167,4 @@ async function listen(
     onFailure: options.onFailure,
   })
   return listener
-}
-
-/** What the folders tell of topics where there is no metadata log. */
-function imageOfFolders(logs: LogManager): MetadataImage {
-  const counts = new Map<string, { count: number; topicId: string }>()
-  for (const { topic, partition, topicId } of logs.logs.values()) {
-    const known = counts.get(topic)
-    const count = Math.max(known?.count ?? 0, partition + 1)
-    counts.set(topic, { count, topicId: topicId ?? known?.topicId ?? ZERO_UUID })
-  }
-  let image = emptyImage(randomUuid(), 1)
-  for (const [name, { count, topicId }] of counts) {
-    const partitions = Array.from({ length: count }, (_, partition) => ({
-      leaderEpoch: logs.logs.get(`${name}-${partition}`)?.log.leaderEpochs.latestEpoch ?? 0,
-      partitionEpoch: 0,
-    }))
-    image = withTopic(image, {
-      name,
-      topicId: topicId === ZERO_UUID ? randomUuid() : topicId,
-      partitions,
-    })
-  }
-  return image
 }

@@ -1,4 +1,12 @@
-import { randomUuid, type ConfigProperties, type LogManager } from '../storage/index.ts'
+import { join } from 'node:path'
+import {
+  diskFileSystem,
+  PARTITION_METADATA_NAME,
+  randomUuid,
+  writePartitionMetadata,
+  type ConfigProperties,
+  type LogManager,
+} from '../storage/index.ts'
 import type { BrokerConfig } from './broker-config.ts'
 import type { ConfigValues, MetadataStore, TopicImage } from './metadata/metadata-image.ts'
 import type { ReplicaManager } from './replica-manager.ts'
@@ -86,17 +94,24 @@ export class TopicManager {
     this.#makeLogs(name, topicId, topic.partitions.length, partitionCount)
   }
 
-  /** Finishes what a crash left between the metadata and the folders. */
+  /**
+   * Finishes what a crash left between the metadata and the folders: makes folders that are missing, writes the id where
+   * it was not written yet, and puts folders aside that belong to no topic.
+   */
   reconcile(): void {
     const { topics } = this.#metadata.image
+    for (const { topic, partition, topicId, log } of [...this.#logs.logs.values()]) {
+      const known = topics.get(topic)
+      const isOther = topicId !== undefined && topicId !== known?.topicId
+      if (known === undefined || isOther || partition >= known.partitions.length) {
+        this.#logs.setStray({ topic, partition })
+      } else if (topicId === undefined) {
+        const path = join(log.dir, PARTITION_METADATA_NAME)
+        writePartitionMetadata(diskFileSystem, path, { version: 0, topicId: known.topicId })
+      }
+    }
     for (const { name, topicId, partitions } of topics.values()) {
       this.#makeLogs(name, topicId, 0, partitions.length)
-    }
-    for (const { topic, partition, topicId } of [...this.#logs.logs.values()]) {
-      const known = topics.get(topic)
-      if (known === undefined || (topicId !== undefined && topicId !== known.topicId)) {
-        this.#logs.delete({ topic, partition })
-      }
     }
   }
 

@@ -6,6 +6,7 @@ import { CLEAN_SHUTDOWN_NAME } from './data-root.ts'
 import {
   DELETE_FOLDER_SUFFIX,
   PARTITION_METADATA_NAME,
+  STRAY_FOLDER_SUFFIX,
   parsePartitionFolder,
   partitionFolderName,
 } from './file-names.ts'
@@ -56,8 +57,8 @@ export interface LogManagerOptions {
 
 /** Log directories that are no topic's but a broker's own. */
 const OWN_TOPICS: readonly string[] = ['__cluster_metadata']
-/** What a 4.1 broker of a single node leaves in the marker. */
-const CLEAN_MARKER = Buffer.from('{"version":0,"brokerEpoch":-1}')
+/** The epoch in the marker where none was registered. */
+const NO_BROKER_EPOCH = -1n
 
 /**
  * All logs of a data root, which is locked while they are open. What a crash leaves is recovered at the opening; a clean
@@ -158,22 +159,35 @@ export class LogManager {
    * Closes a partition and puts its folder aside as `…-delete`; {@link removeDeleted} takes it away later, so that a
    * crash in between leaves a folder that every broker knows how to finish.
    */
-  delete({ topic, partition }: TopicPartition): void {
-    const name = partitionFolderName(topic, partition)
-    const managed = this.#logs.get(name)
+  delete(partition: TopicPartition): void {
+    const managed = this.#logs.get(partitionFolderName(partition.topic, partition.partition))
     if (managed === undefined) return
-    const { log } = managed
-    const delay = log.config.fileDeleteDelayMs
+    const aside = this.#putAside(managed, DELETE_FOLDER_SUFFIX)
+    this.#deleted.set(aside, this.#now() + managed.log.config.fileDeleteDelayMs)
+  }
+
+  /**
+   * Closes a partition that no topic claims and puts its folder aside as `…-stray`, as a broker does: it is served no more,
+   * and stays until somebody removes it.
+   */
+  setStray(partition: TopicPartition): void {
+    const managed = this.#logs.get(partitionFolderName(partition.topic, partition.partition))
+    if (managed !== undefined) this.#putAside(managed, STRAY_FOLDER_SUFFIX)
+  }
+
+  /** @returns the folder's new name */
+  #putAside({ topic, partition, log }: ManagedLog, folderSuffix: string): string {
+    const name = partitionFolderName(topic, partition)
     log.abandon()
     this.#logs.delete(name)
     this.#cleanerOffsets.delete(name)
     const unique = Buffer.from(randomUuid(), 'base64url').toString('hex')
-    const suffix = `.${unique}${DELETE_FOLDER_SUFFIX}`
+    const suffix = `.${unique}${folderSuffix}`
     // A folder's name is at most 255 bytes long; the topic is cut, never the suffix.
     const aside = `${name.slice(0, 255 - suffix.length)}${suffix}`
     this.#fs.rename(join(this.root, name), join(this.root, aside))
     this.#fs.syncDirectory(this.root)
-    this.#deleted.set(aside, this.#now() + delay)
+    return aside
   }
 
   /** Removes the folders of deleted partitions whose time has come, `all` of them where told. */
@@ -278,8 +292,9 @@ export class LogManager {
   /**
    * Flushes and closes every log, writes the checkpoints and then the marker of a clean stop; after a failure without
    * the marker, so that the next opening recovers. The data root is free afterwards in any case.
+   * @param options.brokerEpoch for the marker: a controller that knows the same one takes the stop for a clean one
    */
-  close(): void {
+  close(options: { readonly brokerEpoch?: bigint | undefined } = {}): void {
     if (this.#isClosed) return
     this.#isClosed = true
     if (this.#options.readOnly === true) {
@@ -301,7 +316,9 @@ export class LogManager {
         this.checkpoint()
         // An offline log still needs its recovery.
         if (this.#offline.size === 0) {
-          replaceFile(this.#fs, join(this.root, CLEAN_SHUTDOWN_NAME), CLEAN_MARKER)
+          const brokerEpoch = options.brokerEpoch ?? NO_BROKER_EPOCH
+          const marker = Buffer.from(`{"version":0,"brokerEpoch":${brokerEpoch}}`)
+          replaceFile(this.#fs, join(this.root, CLEAN_SHUTDOWN_NAME), marker)
         }
       }
     } finally {

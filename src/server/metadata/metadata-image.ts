@@ -58,6 +58,8 @@ export type MetadataChange =
 /** Keeps the metadata. */
 export interface MetadataStore {
   readonly image: MetadataImage
+  /** Of the node's registration, where it is registered at all. */
+  readonly brokerEpoch?: bigint
   /** Throws where it cannot be made durable; then nothing has changed. */
   apply(changes: readonly MetadataChange[]): MetadataImage
   close(): void
