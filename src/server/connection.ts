@@ -43,6 +43,7 @@ export interface ConnectionOptions {
 /** What may lie unread while a request is in hand, so that the next one is there at once. */
 const READ_AHEAD_BYTES = 65_536
 const SIZE_BYTES = 4
+const PIECE_BYTES = 4 * 1024 * 1024
 
 /**
  * One client. Requests are taken one at a time, and the next only when the response of the one before has left, so
@@ -255,14 +256,20 @@ export class Connection {
   /** @returns undefined where the socket has taken everything already */
   #send(parts: readonly ResponsePart[]): Promise<unknown> | undefined {
     const { socket } = this
-    if (!parts.every((part) => part instanceof Uint8Array)) {
-      return transfer({ to: socket, parts, signal: this.signal })
-    }
+    if (!parts.every((part) => part instanceof Uint8Array)) return this.#transfer(parts)
     let taken = true
     socket.cork()
     for (const part of parts) taken = socket.write(part)
     socket.uncork()
     return taken ? undefined : once(socket, 'drain', { signal: this.signal })
+  }
+
+  /** In pieces, each of which is progress: between them nothing tells a slow reader from one that stands still. */
+  async #transfer(parts: readonly ResponsePart[]): Promise<void> {
+    for (const piece of piecesOf(parts)) {
+      await transfer({ to: this.socket, parts: piece, signal: this.signal })
+      this.#lastProgress = Date.now()
+    }
   }
 
   #end(): void {
@@ -286,4 +293,27 @@ export class Connection {
     this.#options.budget.forget(this.#resume)
     this.#aborted.abort()
   }
+}
+
+/** The same bytes in groups of at most {@link PIECE_BYTES}. */
+function* piecesOf(parts: readonly ResponsePart[]): Generator<ResponsePart[], void, void> {
+  let piece: ResponsePart[] = []
+  let room = PIECE_BYTES
+  for (const part of parts) {
+    for (let at = 0; at < part.length;) {
+      const length = Math.min(room, part.length - at)
+      piece.push(
+        part instanceof Uint8Array
+          ? part.subarray(at, at + length)
+          : { file: part.file, position: part.position + at, length },
+      )
+      at += length
+      room -= length
+      if (room > 0) continue
+      yield piece
+      piece = []
+      room = PIECE_BYTES
+    }
+  }
+  if (piece.length > 0) yield piece
 }

@@ -187,19 +187,19 @@ it('no response and the next request is taken; an end is an end; a failure ends 
 
 it('sends ranges of files between bytes, and tells when they are sent', async () => {
   const path = join(temporaryFolder(), 'data')
-  const bytes = Buffer.alloc(3 * MIB, 'kafkats ')
+  const bytes = Buffer.alloc(10 * MIB, 'kafkats ')
   writeFileSync(path, bytes)
   const file = diskFileSystem.open(path, 'read')
   opened.push(() => file.close())
   let released = 0
   const size = Buffer.alloc(4)
-  size.writeInt32BE(2 * MIB + 13)
+  size.writeInt32BE(9 * MIB + 13)
   const client = new Client(
     await listen(() => ({
       parts: [
         size,
         Buffer.from('<'),
-        { file, position: 5, length: 2 * MIB },
+        { file, position: 5, length: 9 * MIB },
         Buffer.from('|'),
         { file, position: 0, length: 10 },
         Buffer.from('>'),
@@ -210,7 +210,7 @@ it('sends ranges of files between bytes, and tells when they are sent', async ()
   client.send('please')
   const expected = Buffer.concat([
     Buffer.from('<'),
-    bytes.subarray(5, 5 + 2 * MIB),
+    bytes.subarray(5, 5 + 9 * MIB),
     Buffer.from('|'),
     bytes.subarray(0, 10),
     Buffer.from('>'),
