@@ -11,7 +11,7 @@ import {
   partitionFolderName,
 } from './file-names.ts'
 import { diskFileSystem, replaceFile, type FileSystem } from './file-system.ts'
-import type { ConfigProperties } from './log-config.ts'
+import { parseLogConfig, type ConfigProperties } from './log-config.ts'
 import { Log } from './log.ts'
 import {
   CLEANER_OFFSET_CHECKPOINT_NAME,
@@ -188,6 +188,17 @@ export class LogManager {
     this.#fs.rename(join(this.root, name), join(this.root, aside))
     this.#fs.syncDirectory(this.root)
     return aside
+  }
+
+  /**
+   * Gives all open logs of a topic other settings, which they follow from now on.
+   * @throws InvalidConfigError for settings that are none; then nothing has changed
+   */
+  updateConfig(topic: string, properties: ConfigProperties): void {
+    const config = parseLogConfig(properties)
+    for (const managed of this.#logs.values()) {
+      if (managed.topic === topic) managed.log.updateConfig(config)
+    }
   }
 
   /** Removes the folders of deleted partitions whose time has come, `all` of them where told. */

@@ -42,7 +42,6 @@ export class Log {
   readonly dir: string
   readonly topic: string
   readonly partition: number
-  readonly config: LogConfig
   /** What opening the folder changed, and why. */
   readonly loadFindings: readonly LoadFinding[]
   /** From `partition.metadata`. */
@@ -51,13 +50,12 @@ export class Log {
   readonly #state: LogState
 
   private constructor(opened: OpenedLog, options: LogOptions) {
-    const { dir, config } = opened.context
+    const { dir } = opened.context
     const name = basename(dir)
     const folder = parsePartitionFolder(name)
     this.dir = dir
     this.topic = folder?.topic ?? name
     this.partition = folder?.partition ?? -1
-    this.config = config
     this.loadFindings = opened.findings
     this.topicId = opened.topicId
     this.#options = options
@@ -73,6 +71,18 @@ export class Log {
    */
   static open(dir: string, options: LogOptions = {}): Log {
     return new Log(openLog(dir, options), options)
+  }
+
+  get config(): LogConfig {
+    return this.#state.config
+  }
+
+  /**
+   * Settings for everything from now on; what an open segment was made with (its jitter, its preallocation, the size of
+   * its indexes) stays, as in Kafka.
+   */
+  updateConfig(config: LogConfig): void {
+    this.#state.context.config = config
   }
 
   get logStartOffset(): bigint {

@@ -6,7 +6,8 @@ import type { SoundLogs } from './sound-logs.ts'
 export interface SegmentContext {
   readonly fs: FileSystem
   readonly dir: string
-  readonly config: LogConfig
+  /** Another one once the settings were altered, see `Log.updateConfig`; whoever asks later sees it. */
+  config: LogConfig
   /** Milliseconds since 1970. */
   readonly now: () => bigint
   /** A number from 0 up to but excluding 1. */

@@ -234,3 +234,36 @@ describe('a data root of a broker', () => {
     again.close()
   })
 })
+
+describe('settings that are altered while logs are open', () => {
+  it('take effect at once, in the topic that was named alone', () => {
+    const manager = open(join(temporaryFolder(), 'data'))
+    for (const topic of ['orders', 'orders-2']) {
+      for (const partition of [0, 1]) manager.create({ topic, partition }, TOPIC_ID)
+    }
+    const [first, second, other] = ['orders-0', 'orders-1', 'orders-2-0'].map((name) =>
+      logOf(manager, name),
+    )
+    if (first === undefined || second === undefined || other === undefined) throw new Error('no')
+    for (const log of [first, other]) append(log, 'a')
+    manager.updateConfig('orders', { 'segment.bytes': '100', 'max.message.bytes': '120' })
+    for (const log of [first, second]) expect(log.config.segmentBytes).toBe(100)
+    expect(other.config.segmentBytes).toBe(1_073_741_824)
+    for (const log of [first, other]) append(log, 'b')
+    expect(first.segments.map(({ baseOffset }) => baseOffset)).toEqual([0n, 1n])
+    expect(other.segments).toHaveLength(1)
+    expect(() => append(first, 'x'.repeat(200))).toThrow('max.message.bytes')
+    append(other, 'x'.repeat(200))
+    manager.updateConfig('orders', { 'retention.bytes': '0' })
+    expect(manager.deleteOldSegments()).toBe(2)
+    manager.close()
+  })
+
+  it('stay what they were where the new ones are none', () => {
+    const manager = open(join(temporaryFolder(), 'data'))
+    const { log } = manager.create({ topic: 'orders', partition: 0 }, TOPIC_ID)
+    expect(() => manager.updateConfig('orders', { 'segment.bytes': 'x' })).toThrow('segment.bytes')
+    expect(log.config.segmentBytes).toBe(1_073_741_824)
+    manager.close()
+  })
+})

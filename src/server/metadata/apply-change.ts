@@ -18,6 +18,8 @@ export function emptyImage(clusterId: string, nodeId: number): MetadataImage {
     topicsById: new Map(),
     topicConfigs: new Map(),
     brokerConfigs: new Map(),
+    clusterConfigs: new Map(),
+    nodeConfigs: new Map(),
     features: new Map(),
     nextProducerId: 0n,
   }
@@ -51,7 +53,9 @@ export function applyChange(image: MetadataImage, change: MetadataChange): Metad
     case 'configure': {
       const { type, name } = change.resource
       if (type === 'broker') {
-        return { ...image, brokerConfigs: changed(image.brokerConfigs, change.values) }
+        const layer = name === '' ? 'clusterConfigs' : 'nodeConfigs'
+        const next = { ...image, [layer]: changed(image[layer], change.values) }
+        return { ...next, brokerConfigs: new Map([...next.clusterConfigs, ...next.nodeConfigs]) }
       }
       const own = image.topicConfigs.get(name) ?? new Map<string, string>()
       return withTopicConfigs(image, name, changed(own, change.values))

@@ -25,6 +25,10 @@ export interface MetadataImage {
   readonly topicConfigs: ReadonlyMap<string, ConfigValues>
   /** Dynamic settings of the broker: the cluster's default, with the node's own before it. */
   readonly brokerConfigs: ConfigValues
+  /** Of {@link brokerConfigs} the cluster's default alone. */
+  readonly clusterConfigs: ConfigValues
+  /** Of {@link brokerConfigs} the node's own alone. */
+  readonly nodeConfigs: ConfigValues
   /** Finalized features, such as `metadata.version`. */
   readonly features: ReadonlyMap<string, number>
   /** The first producer id that was not handed out in a block yet. */
@@ -47,7 +51,7 @@ export type MetadataChange =
       readonly topicId: string
       readonly partitionCount: number
     }
-  /** A value of undefined takes the setting away. */
+  /** A value of undefined takes the setting away. A broker's name is its node id; '' is the cluster's default. */
   | {
       readonly kind: 'configure'
       readonly resource: { readonly type: 'topic' | 'broker'; readonly name: string }

@@ -146,6 +146,8 @@ export class MetadataState {
       topicsById,
       topicConfigs: new Map(this.topicConfigs),
       brokerConfigs: effectiveBrokerConfigs(this.brokerConfigs, nodeId),
+      clusterConfigs: new Map(this.brokerConfigs.get('')),
+      nodeConfigs: new Map(this.brokerConfigs.get(String(nodeId))),
       features: new Map(this.features),
       nextProducerId: this.nextProducerId,
     }
