@@ -5,13 +5,25 @@ import { BrokerConfig } from './broker-config.ts'
 import type { BrokerServices } from './broker-services.ts'
 import type { Connection } from './connection.ts'
 import { FetchSessionCache } from './fetch-session.ts'
+import { GroupCoordinator } from './groups/group-coordinator.ts'
 import { apiVersionsHandler } from './handlers/api-versions.ts'
+import { deleteGroupsHandler } from './handlers/delete-groups.ts'
+import { describeGroupsHandler } from './handlers/describe-groups.ts'
 import { fetchHandler } from './handlers/fetch.ts'
+import { findCoordinatorHandler } from './handlers/find-coordinator.ts'
+import { heartbeatHandler } from './handlers/heartbeat.ts'
 import { initProducerIdHandler } from './handlers/init-producer-id.ts'
+import { joinGroupHandler } from './handlers/join-group.ts'
+import { leaveGroupHandler } from './handlers/leave-group.ts'
+import { listGroupsHandler } from './handlers/list-groups.ts'
 import { listOffsetsHandler } from './handlers/list-offsets.ts'
 import { metadataHandler } from './handlers/metadata.ts'
+import { offsetCommitHandler } from './handlers/offset-commit.ts'
+import { offsetDeleteHandler } from './handlers/offset-delete.ts'
+import { offsetFetchHandler } from './handlers/offset-fetch.ts'
 import { offsetForLeaderEpochHandler } from './handlers/offset-for-leader-epoch.ts'
 import { produceHandler } from './handlers/produce.ts'
+import { syncGroupHandler } from './handlers/sync-group.ts'
 import { Listener, type Endpoint } from './listener.ts'
 import { adoptFolders, imageOfFolders } from './metadata/folder-image.ts'
 import { KraftMetadataStore } from './metadata/kraft-metadata-store.ts'
@@ -98,11 +110,14 @@ export class Broker {
           slots: config.number('max.incremental.fetch.session.cache.slots'),
         }),
         producerIds: new ProducerIdManager(store),
+        groups: new GroupCoordinator({ config, replicas, image: () => store.image, readOnly }),
         readOnly,
       }
+      services.topics.onDelete = (topic) => services.groups.topicDeleted(topic.name)
       if (!readOnly) services.topics.reconcile()
       const dispatcher = new RequestDispatcher(handlersOf(services))
       const listener = await listen(options, config, dispatcher)
+      services.groups.start()
       const background = BackgroundWork.start({ logs, config, readOnly })
       return new Broker({ services, logs, listener, background })
     } catch (error) {
@@ -117,6 +132,7 @@ export class Broker {
   async close(): Promise<void> {
     this.#background.stop()
     const closed = this.#listener.close(CLOSE_GRACE_MS)
+    this.services.groups.close()
     this.services.replicas.fetches.expireAll()
     await closed
     const { metadata } = this.services
@@ -136,6 +152,17 @@ function handlersOf(services: BrokerServices): readonly ApiHandler[] {
     metadataHandler(services),
     initProducerIdHandler(services),
     offsetForLeaderEpochHandler(services),
+    findCoordinatorHandler(services),
+    joinGroupHandler(services),
+    syncGroupHandler(services),
+    heartbeatHandler(services),
+    leaveGroupHandler(services),
+    offsetCommitHandler(services),
+    offsetFetchHandler(services),
+    offsetDeleteHandler(services),
+    describeGroupsHandler(services),
+    listGroupsHandler(services),
+    deleteGroupsHandler(services),
   ]
   handlers.push(
     apiVersionsHandler(

@@ -22,6 +22,8 @@ export class TopicManager {
   readonly #logs: LogManager
   readonly #replicas: ReplicaManager
   readonly #config: BrokerConfig
+  /** Told of each topic that was deleted. */
+  onDelete: (topic: TopicImage) => void = () => undefined
 
   constructor(options: {
     readonly metadata: MetadataStore
@@ -85,6 +87,7 @@ export class TopicManager {
       this.#logs.delete({ topic: topic.name, partition })
       this.#replicas.removed(topic.name, partition)
     }
+    this.onDelete(topic)
   }
 
   /** @param partitionCount the new total, above the old one */
