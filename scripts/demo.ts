@@ -103,7 +103,8 @@ function catchStdout(chunks: Uint8Array[]): () => void {
   const { stdout } = process
   const original = stdout.write.bind(stdout)
   const take = (chunk: Uint8Array | string, ...rest: unknown[]): boolean => {
-    chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
+    // A copy: the command fills its buffer again once the write is done.
+    chunks.push(Buffer.from(typeof chunk === 'string' ? Buffer.from(chunk) : chunk))
     const done = rest.at(-1)
     if (typeof done === 'function') queueMicrotask(() => (done as () => void)())
     return true
