@@ -41,6 +41,7 @@ export class Listener {
   readonly #perAddress = new Map<string, number>()
   readonly #sweeper: NodeJS.Timeout
   #nextId = 1
+  #address: Endpoint | undefined
 
   private constructor(options: ListenerOptions) {
     this.#options = options
@@ -71,8 +72,8 @@ export class Listener {
 
   /** Where it is bound. */
   get address(): Endpoint {
-    const { address, port } = this.#server.address() as AddressInfo
-    return { host: address, port }
+    this.#address ??= addressOf(this.#server)
+    return this.#address
   }
 
   get advertised(): Endpoint {
@@ -127,4 +128,9 @@ export class Listener {
     const now = Date.now()
     for (const connection of this.#connections) connection.sweep(now)
   }
+}
+
+function addressOf(server: Server): Endpoint {
+  const { address, port } = server.address() as AddressInfo
+  return { host: address, port }
 }
