@@ -23,11 +23,15 @@ export interface ApiSpec<Request, Response> {
     request: Request,
     context: RequestContext,
   ) => Reply<Response> | Promise<Reply<Response>>
+  /** Whether the connection ends when this response has left. */
+  readonly endsConnection?: (response: Response) => boolean
 }
 
 /** An api as the dispatcher sees it: what it serves, and bytes in, answer out. */
 export interface ApiHandler {
   readonly api: Api
+  /** The request's body, for those who only look. */
+  readonly read: (reader: ProtocolReader, apiVersion: number) => unknown
   /** `correlationId` goes into the response's header. The reader stands at the body. */
   readonly handle: (
     reader: ProtocolReader,
@@ -38,7 +42,7 @@ export interface ApiHandler {
 
 /** Puts the codecs around a handler. */
 export function serveApi<Request, Response>(spec: ApiSpec<Request, Response>): ApiHandler {
-  const { api, request, response, handle } = spec
+  const { api, request, response, handle, endsConnection } = spec
   const answer = (
     reply: Reply<Response>,
     context: RequestContext,
@@ -53,10 +57,12 @@ export function serveApi<Request, Response>(spec: ApiSpec<Request, Response>): A
       { apiVersion: context.apiVersion, correlationId },
       value,
     )
-    return { parts: chunks.map(partOf) }
+    const parts = chunks.map(partOf)
+    return endsConnection?.(value) === true ? { parts, thenClose: true } : { parts }
   }
   return {
     api,
+    read: (reader, apiVersion) => request.read(reader, apiVersion),
     handle: (reader, context, correlationId) => {
       const reply = handle(request.read(reader, context.apiVersion), context)
       return reply instanceof Promise

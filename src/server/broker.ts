@@ -1,4 +1,5 @@
 import { LogManager, type ConfigProperties } from '../storage/index.ts'
+import type { ApiName } from '../protocol/api-keys.ts'
 import type { ApiHandler } from './api-handler.ts'
 import { BackgroundWork } from './background-work.ts'
 import { BrokerConfig } from './broker-config.ts'
@@ -23,7 +24,11 @@ import { offsetDeleteHandler } from './handlers/offset-delete.ts'
 import { offsetFetchHandler } from './handlers/offset-fetch.ts'
 import { offsetForLeaderEpochHandler } from './handlers/offset-for-leader-epoch.ts'
 import { produceHandler } from './handlers/produce.ts'
+import { saslAuthenticateHandler } from './handlers/sasl-authenticate.ts'
+import { saslHandshakeHandler } from './handlers/sasl-handshake.ts'
 import { syncGroupHandler } from './handlers/sync-group.ts'
+import { createFirstTopics, type FirstTopic } from './first-topics.ts'
+import { Interceptors, type Interception, type Interceptor } from './interceptors.ts'
 import { Listener, type Endpoint } from './listener.ts'
 import { adoptFolders, imageOfFolders } from './metadata/folder-image.ts'
 import { KraftMetadataStore } from './metadata/kraft-metadata-store.ts'
@@ -34,6 +39,13 @@ import { ProducerIdManager } from './producer-id-manager.ts'
 import { ReplicaManager } from './replica-manager.ts'
 import { RequestBudget } from './request-budget.ts'
 import { RequestDispatcher } from './request-dispatcher.ts'
+import {
+  authenticationOf,
+  UNAUTHENTICATED_FRAME_BYTES,
+  type Authentication,
+  type SaslOptions,
+} from './security/authentication.ts'
+import { checkListener } from './security/listener-rules.ts'
 import { TopicManager, topicProperties } from './topic-manager.ts'
 
 export interface BrokerOptions {
@@ -49,14 +61,45 @@ export interface BrokerOptions {
   readonly brokerConfig?: ConfigProperties | undefined
   /** Defaults of topics, by their own names. */
   readonly config?: ConfigProperties | undefined
+  /** Nothing is written, and produce is refused. Offsets that groups commit live as long as the broker. */
   readonly readOnly?: boolean | undefined
+  /** With `readOnly`: also what lies behind the high watermark of the checkpoint, which other replicas may not have had. */
+  readonly toEnd?: boolean | undefined
+  /** Certificate chain and key in PEM; without it clients connect without TLS. */
+  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer } | undefined
+  /** Without it everybody may connect who can. */
+  readonly sasl?: SaslOptions | undefined
+  /** Needed for a host that others can reach, without `sasl`. */
+  readonly allowAnonymous?: boolean | undefined
+  /** Made at the start, where they are not there yet. */
+  readonly topics?: Readonly<Record<string, FirstTopic>> | undefined
+  /** Told what a task in the background threw; it is tried again. */
+  readonly onTaskFailure?: ((task: string, error: unknown) => void) | undefined
+  /** Called when everything is closed. */
+  readonly onClosed?: (() => void) | undefined
   /** Told of requests that failed and connections that were closed for it. */
   readonly onFailure?: ((error: unknown, connection: Connection) => void) | undefined
 }
 
+const DEFAULT_HOST = '127.0.0.1'
 const DEFAULT_PORT = 9092
 const CLOSE_GRACE_MS = 5000
 const STALLED_MS = 60_000
+
+/** Not served by a mount. Produce is, to refuse it in a way that clients understand. */
+const WRITING_APIS: ReadonlySet<string> = new Set<ApiName>([
+  'AddOffsetsToTxn',
+  'AddPartitionsToTxn',
+  'AlterConfigs',
+  'CreatePartitions',
+  'CreateTopics',
+  'DeleteRecords',
+  'DeleteTopics',
+  'EndTxn',
+  'IncrementalAlterConfigs',
+  'TxnOffsetCommit',
+  'WriteTxnMarkers',
+])
 
 /** A running broker over a data root. */
 export class Broker {
@@ -64,17 +107,28 @@ export class Broker {
   readonly #logs: LogManager
   readonly #listener: Listener
   readonly #background: BackgroundWork
+  readonly #interceptors: Interceptors
+  readonly #onClosed: (() => void) | undefined
+  #closing: Promise<void> | undefined
+  /** How long it took to open everything, what a crash left included. */
+  readonly openMs: number
 
   private constructor(options: {
     readonly services: BrokerServices
     readonly logs: LogManager
     readonly listener: Listener
     readonly background: BackgroundWork
+    readonly interceptors: Interceptors
+    readonly openMs: number
+    readonly onClosed: (() => void) | undefined
   }) {
     this.services = options.services
     this.#logs = options.logs
     this.#listener = options.listener
     this.#background = options.background
+    this.#interceptors = options.interceptors
+    this.#onClosed = options.onClosed
+    this.openMs = options.openMs
   }
 
   /** Where it is bound. */
@@ -82,15 +136,41 @@ export class Broker {
     return this.#listener.address
   }
 
+  /** The logs of the data root. Those that could not be opened are {@link LogManager.offline}. */
+  get logs(): Pick<LogManager, 'root' | 'logs' | 'offline' | 'wasClosedCleanly'> {
+    return this.#logs
+  }
+
+  /**
+   * Puts a function between the requests of an api and their handler: it may look, wait, fail a request or end its
+   * connection.
+   */
+  intercept<A extends ApiName>(api: A, fn: Interceptor<A>): Interception {
+    return this.#interceptors.add(api, fn)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
   /** Recovers what a crash left, binds the address and begins to serve. */
   static async start(options: BrokerOptions): Promise<Broker> {
     const config = new BrokerConfig(options.brokerConfig, options.config)
     const readOnly = options.readOnly === true
+    checkListener({
+      host: options.host ?? DEFAULT_HOST,
+      isAdvertised: options.advertised !== undefined,
+      hasUsers: options.sasl !== undefined,
+      allowAnonymous: options.allowAnonymous === true,
+    })
+    const startedAt = performance.now()
     // Before there is a store, so that logs are opened with their topics' settings.
     const found = readMetadataImage(options.dir)
     let metadata: MetadataStore | undefined
+    let isOpen = false
     const logs = LogManager.open(options.dir, {
       readOnly,
+      toEnd: options.toEnd,
       configOf: (topic) =>
         topicProperties(config, (metadata?.image ?? found)?.topicConfigs.get(topic)),
       dedupeBufferBytes: config.number('log.cleaner.dedupe.buffer.size'),
@@ -115,22 +195,40 @@ export class Broker {
       }
       services.topics.onDelete = (topic) => services.groups.topicDeleted(topic.name)
       if (!readOnly) services.topics.reconcile()
-      const dispatcher = new RequestDispatcher(handlersOf(services))
+      createFirstTopics(services, options.topics ?? {})
+      isOpen = true
+      const openMs = performance.now() - startedAt
+      const interceptors = new Interceptors()
+      const gate = authenticationOf(options, config.number('socket.request.max.bytes'))
+      const dispatcher = new RequestDispatcher(handlersOf(services, gate), { gate, interceptors })
       const listener = await listen(options, config, dispatcher)
       services.groups.start()
-      const background = BackgroundWork.start({ logs, config, readOnly })
-      return new Broker({ services, logs, listener, background })
+      const background = BackgroundWork.start({
+        logs,
+        config,
+        readOnly,
+        onFailure: options.onTaskFailure,
+      })
+      const { onClosed } = options
+      return new Broker({ services, logs, listener, background, interceptors, openMs, onClosed })
     } catch (error) {
-      if (readOnly) logs.close()
-      else logs.abandon()
       metadata?.close()
+      // Where only the address was taken, the next start need not recover.
+      if (readOnly || isOpen) logs.close({ brokerEpoch: metadata?.brokerEpoch })
+      else logs.abandon()
       throw error
     }
   }
 
   /** Answers what is in hand, then flushes and closes everything; the folder is left as after a clean stop. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     this.#background.stop()
+    this.#interceptors.stop()
     const closed = this.#listener.close(CLOSE_GRACE_MS)
     this.services.groups.close()
     this.services.replicas.fetches.expireAll()
@@ -140,12 +238,18 @@ export class Broker {
       metadata.close()
     } finally {
       this.#logs.close({ brokerEpoch: metadata.brokerEpoch })
+      this.#onClosed?.()
     }
   }
 }
 
-function handlersOf(services: BrokerServices): readonly ApiHandler[] {
-  const handlers: ApiHandler[] = [
+function handlersOf(
+  services: BrokerServices,
+  gate: Authentication | undefined,
+): readonly ApiHandler[] {
+  const all: ApiHandler[] = [
+    saslHandshakeHandler(gate),
+    saslAuthenticateHandler(gate),
     produceHandler(services),
     fetchHandler(services),
     listOffsetsHandler(services),
@@ -164,6 +268,7 @@ function handlersOf(services: BrokerServices): readonly ApiHandler[] {
     listGroupsHandler(services),
     deleteGroupsHandler(services),
   ]
+  const handlers = all.filter(({ api }) => !services.readOnly || !WRITING_APIS.has(api.name))
   handlers.push(
     apiVersionsHandler(
       () => handlers,
@@ -179,11 +284,15 @@ async function listen(
   dispatcher: RequestDispatcher,
 ): Promise<Listener> {
   const listener: Listener = await Listener.open({
-    host: options.host ?? '127.0.0.1',
+    host: options.host ?? DEFAULT_HOST,
     port: options.port ?? DEFAULT_PORT,
     advertised: options.advertised,
+    tls: options.tls,
     limits: {
-      maxFrameBytes: config.number('socket.request.max.bytes'),
+      maxFrameBytes:
+        options.sasl === undefined
+          ? config.number('socket.request.max.bytes')
+          : UNAUTHENTICATED_FRAME_BYTES,
       idleMs: config.number('connections.max.idle.ms'),
       stalledMs: STALLED_MS,
     },

@@ -5,16 +5,20 @@ import { API_VERSIONS_RESPONSE } from '../protocol/messages/api-versions-respons
 import { ERROR_CODES } from '../protocol/error-codes.ts'
 import type { ApiHandler } from './api-handler.ts'
 import type { Answer, Connection } from './connection.ts'
+import type { Interceptors } from './interceptors.ts'
 import type { Endpoint } from './listener.ts'
 import type { ClientSession, RequestContext } from './request-context.ts'
 
 /** Elements of all arrays of one request: topics, partitions, members. */
 const MAX_ELEMENTS = 100_000
 
-/** What happens to a request before its handler: for tests, and for authentication. */
-export type RequestFilter = (
-  context: RequestContext,
-) => 'pass' | 'close' | Promise<'pass' | 'close'>
+/** Stands before the handlers: who has not authenticated comes no further. */
+export interface RequestGate {
+  /** Answers a frame that is no request; undefined for one that is. */
+  token(frame: Buffer, connection: Connection, session: ClientSession): Promise<Answer> | undefined
+  /** A rejection ends the connection. */
+  admit(context: RequestContext): 'pass' | Promise<never>
+}
 
 /**
  * From a frame to its handler: header, version, body. What does not parse, and apis and versions that are not served, end
@@ -24,12 +28,20 @@ export type RequestFilter = (
  */
 export class RequestDispatcher {
   readonly #handlers: ReadonlyMap<number, ApiHandler>
-  readonly #filter: RequestFilter | undefined
+  readonly #gate: RequestGate | undefined
+  readonly #interceptors: Interceptors | undefined
   readonly #sessions = new WeakMap<Connection, ClientSession>()
 
-  constructor(handlers: Iterable<ApiHandler>, filter?: RequestFilter) {
+  constructor(
+    handlers: Iterable<ApiHandler>,
+    options: {
+      readonly gate?: RequestGate | undefined
+      readonly interceptors?: Interceptors | undefined
+    } = {},
+  ) {
     this.#handlers = new Map(Array.from(handlers, (handler) => [handler.api.key, handler]))
-    this.#filter = filter
+    this.#gate = options.gate
+    this.#interceptors = options.interceptors
   }
 
   get handlers(): Iterable<ApiHandler> {
@@ -37,6 +49,9 @@ export class RequestDispatcher {
   }
 
   dispatch(frame: Buffer, connection: Connection, advertised: Endpoint): Answer | Promise<Answer> {
+    const session = this.sessionOf(connection)
+    const token = this.#gate?.token(frame, connection, session)
+    if (token !== undefined) return token
     const { api, header, reader } = readRequestStart(frame, { maxElements: MAX_ELEMENTS })
     const { requestApiVersion: apiVersion, correlationId, clientId } = header
     const handler = this.#handlers.get(api.key)
@@ -53,15 +68,15 @@ export class RequestDispatcher {
       apiVersion,
       clientId: clientId ?? null,
       connection,
-      session: this.sessionOf(connection),
+      session,
       advertised,
     }
-    const passed = this.#filter?.(context) ?? 'pass'
-    if (passed === 'pass') return handler.handle(reader, context, correlationId)
-    if (passed === 'close') return 'close'
-    return passed.then((settled) =>
-      settled === 'close' ? 'close' : handler.handle(reader, context, correlationId),
-    )
+    const admitted = this.#gate?.admit(context) ?? 'pass'
+    if (admitted !== 'pass') return admitted
+    if (this.#interceptors?.concern(api.key) === true) {
+      return this.#interceptors.handle({ frame, context, correlationId }, handler)
+    }
+    return handler.handle(reader, context, correlationId)
   }
 
   sessionOf(connection: Connection): ClientSession {

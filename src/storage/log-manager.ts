@@ -48,6 +48,8 @@ export interface LogManagerOptions {
   readonly configOf: (topic: string) => ConfigProperties
   /** Nothing is written, locked or repaired: logs are read as far as they are sound. */
   readonly readOnly?: boolean | undefined
+  /** With `readOnly`: the high watermark is the log end, not that of the checkpoint where it names one. */
+  readonly toEnd?: boolean | undefined
   readonly fs?: FileSystem | undefined
   readonly now?: (() => bigint) | undefined
   readonly lockProbe?: LockProbe | undefined
@@ -77,6 +79,8 @@ export class LogManager {
   readonly #deleted = new Map<string, bigint>()
   readonly #recoveryPoints: ReadonlyMap<string, bigint>
   readonly #logStarts: ReadonlyMap<string, bigint>
+  /** Of a mount: what lies behind them may be what no other replica had. */
+  readonly #highWatermarks: ReadonlyMap<string, bigint>
   readonly #cleanerOffsets: Map<string, bigint>
   readonly #wasClean: boolean
   #lastFlushMs = new Map<string, bigint>()
@@ -91,6 +95,10 @@ export class LogManager {
     this.#wasClean = this.#fs.exists(marker)
     this.#recoveryPoints = this.#readCheckpoint(RECOVERY_POINT_CHECKPOINT_NAME)
     this.#logStarts = this.#readCheckpoint(LOG_START_OFFSET_CHECKPOINT_NAME)
+    this.#highWatermarks =
+      options.readOnly === true && options.toEnd !== true
+        ? this.#readCheckpoint(REPLICATION_OFFSET_CHECKPOINT_NAME)
+        : new Map()
     this.#cleanerOffsets = this.#readCheckpoint(CLEANER_OFFSET_CHECKPOINT_NAME)
     // Gone before the first log is opened: a crash from here on must be one for the next opening.
     if (this.#wasClean && options.readOnly !== true) {
@@ -378,8 +386,10 @@ export class LogManager {
   ): ManagedLog {
     const { configOf, readOnly, fs, now } = this.#options
     const dir = join(this.root, name)
+    const highWatermark = this.#highWatermarks.get(name)
     const log = Log.open(dir, {
       config: configOf(topic),
+      highWatermark: highWatermark === undefined ? 'logEndOffset' : 'manual',
       cleanShutdown: this.#wasClean || newTopicId !== undefined,
       recoveryPoint: this.#recoveryPoints.get(name),
       logStartOffset: this.#logStarts.get(name),
@@ -388,6 +398,7 @@ export class LogManager {
       fs,
       now,
     })
+    if (highWatermark !== undefined) log.updateHighWatermark(highWatermark)
     const metadataPath = join(dir, PARTITION_METADATA_NAME)
     const topicId = this.#fs.exists(metadataPath)
       ? readPartitionMetadata(this.#fs, metadataPath).topicId
