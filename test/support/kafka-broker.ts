@@ -34,10 +34,26 @@ export class KafkaBroker {
     this.bootstrap = bootstrap
   }
 
-  /** Makes and formats a data root below `folder`. */
+  /** Makes and formats a data root below `folder`; its only voter stands in the metadata log. */
   static async format(folder: string): Promise<KafkaBroker> {
+    const made = await KafkaBroker.#configure(folder, join(folder, 'data'), 'dynamic')
+    const uuid = randomBytes(16).toString('base64url').replace(/^-/, 'A')
+    const tool = ['-cp', await classPath(), 'kafka.tools.StorageTool', 'format']
+    await promisify(execFile)('java', [...tool, '-t', uuid, '-c', made.#config, '--standalone'])
+    return made
+  }
+
+  /** A Kafka on a data root that is formatted already, whose only voter stands in the settings; settings go to `folder`. */
+  static over(folder: string, root: string): Promise<KafkaBroker> {
+    return KafkaBroker.#configure(folder, root, 'static')
+  }
+
+  static async #configure(
+    folder: string,
+    root: string,
+    voters: 'static' | 'dynamic',
+  ): Promise<KafkaBroker> {
     const [broker, controller] = [await freePort(), await freePort()]
-    const root = join(folder, 'data')
     mkdirSync(folder, { recursive: true })
     const config = join(folder, 'server.properties')
     const bootstrap = `127.0.0.1:${broker}`
@@ -46,7 +62,9 @@ export class KafkaBroker {
       [
         'process.roles=broker,controller',
         'node.id=1',
-        `controller.quorum.bootstrap.servers=127.0.0.1:${controller}`,
+        voters === 'static'
+          ? `controller.quorum.voters=1@127.0.0.1:${controller}`
+          : `controller.quorum.bootstrap.servers=127.0.0.1:${controller}`,
         `listeners=PLAINTEXT://${bootstrap},CONTROLLER://127.0.0.1:${controller}`,
         `advertised.listeners=PLAINTEXT://${bootstrap}`,
         'controller.listener.names=CONTROLLER',
@@ -60,9 +78,6 @@ export class KafkaBroker {
         '',
       ].join('\n'),
     )
-    const uuid = randomBytes(16).toString('base64url').replace(/^-/, 'A')
-    const tool = ['-cp', await classPath(), 'kafka.tools.StorageTool', 'format']
-    await promisify(execFile)('java', [...tool, '-t', uuid, '-c', config, '--standalone'])
     return new KafkaBroker(root, config, bootstrap)
   }
 

@@ -147,7 +147,6 @@ export class KraftMetadataStore implements MetadataStore {
         )
       }
       store.#lead(state, bootstrap !== undefined)
-      log.flush()
       store.#readBack(fs, root)
       return store
     } catch (error) {
@@ -186,7 +185,6 @@ export class KraftMetadataStore implements MetadataStore {
       records.map((record) => encodeMetadataRecord(record, this.#node.level)),
       'kafkats',
     )
-    this.#log.flush()
     if (hasBrokerConfigs) {
       this.#brokerConfigs = state.brokerConfigs
       const brokerConfigs = effectiveBrokerConfigs(state.brokerConfigs, next.nodeId)
@@ -202,7 +200,6 @@ export class KraftMetadataStore implements MetadataStore {
     this.#isClosed = true
     try {
       this.#write([this.#fenced(1)], 'kafkats')
-      this.#log.flush()
       this.#log.close()
     } catch (error) {
       this.#log.abandon()
@@ -216,11 +213,8 @@ export class KraftMetadataStore implements MetadataStore {
     this.#log.abandon()
   }
 
-  /** The first batch of an epoch is durable before anything else of it is written: see `readMetadataLog`. */
   #beginEpoch(): void {
-    const { nodeId } = this.#node
-    this.#log.appendAsFollower(leaderChangeBatch(this.#place(), nodeId))
-    this.#log.flush()
+    this.#appendBatch(leaderChangeBatch(this.#place(), this.#node.nodeId))
   }
 
   #abortTransaction(): void {
@@ -305,7 +299,13 @@ export class KraftMetadataStore implements MetadataStore {
   }
 
   #append(values: readonly Buffer[]): void {
-    this.#log.appendAsFollower(metadataBatch(this.#place(), values))
+    this.#appendBatch(metadataBatch(this.#place(), values))
+  }
+
+  /** Each batch is durable before the next is written, so that a sound batch behind an unsound one always means damage. */
+  #appendBatch(batch: Buffer): void {
+    this.#log.appendAsFollower(batch)
+    this.#log.flush()
   }
 
   #place(): { baseOffset: bigint; epoch: number; timestamp: bigint } {
