@@ -80,8 +80,20 @@ export interface OpenFile {
 /** One write call takes at most this much; Linux itself stops at 2 GiB - 4 KiB. */
 const MAX_WRITE_BYTES = 1 << 30
 
-/** A buffer up to this size is gathered with its neighbours, a larger one is written as it is. */
+/** A buffer up to this size is gathered with its neighbours where there are smaller ones, a larger one is written as it is. */
 const MAX_GATHERED_BYTES = 65_536
+
+/**
+ * Where all buffers have at least this size, the kernel takes them from where they lie. Measured with 256 KiB a call: below
+ * 4 KiB each the list costs more than copying them together, with 16 KiB each the copy costs 7 to 15 % more.
+ */
+const SCATTERED_FROM_BYTES = 8192
+
+/**
+ * So much goes with one call, or with the buffer that reaches it. The page cache takes it in larger pieces than single
+ * batches (0.28 instead of 0.53 CPU seconds a GiB at 16 KiB each), and it is still in the processor's caches.
+ */
+const CALL_BYTES = 262_144
 
 /** From `errno` names to what went wrong and what to do about it. */
 const CAUSES: Readonly<Record<string, readonly [fact: string, hint: string]>> = {
@@ -199,34 +211,79 @@ class DiskFile implements OpenFile {
     }
   }
 
+  writev(buffers: readonly Uint8Array[], position: number): void {
+    if (buffers.some(({ length }) => length < SCATTERED_FROM_BYTES)) {
+      this.#writeGathered(buffers, position)
+    } else {
+      this.#writeScattered(buffers, position)
+    }
+  }
+
+  #writeScattered(buffers: readonly Uint8Array[], position: number): void {
+    let at = position
+    for (let from = 0; from < buffers.length;) {
+      const call: Uint8Array[] = []
+      let bytes = 0
+      for (let next = buffers[from]; next !== undefined; next = buffers[from]) {
+        call.push(next)
+        bytes += next.length
+        from++
+        if (bytes >= CALL_BYTES) break
+      }
+      this.#writeCall(call, bytes, at)
+      at += bytes
+    }
+  }
+
+  #writeCall(buffers: readonly Uint8Array[], bytes: number, position: number): void {
+    const fd = this.#open('write to')
+    let done = 0
+    if (bytes <= MAX_WRITE_BYTES) {
+      try {
+        done = fs.writevSync(fd, buffers, position)
+      } catch (error) {
+        throw storageIoError('write to', this.path, error)
+      }
+    }
+    if (done === bytes) return
+    // It stopped in the middle, as it does before a full disk: what is left goes one by one, and tells why.
+    let start = 0
+    for (const buffer of buffers) {
+      const skip = Math.min(Math.max(done - start, 0), buffer.length)
+      if (skip < buffer.length) this.write(buffer.subarray(skip), position + start + skip)
+      start += buffer.length
+    }
+  }
+
   /**
    * Small buffers are copied together first: one call with many of them costs more than the copy, and the copy begins
    * at the place in a page where it goes to in the file, which buffers of a caller seldom do.
    */
-  writev(buffers: readonly Uint8Array[], position: number): void {
+  #writeGathered(buffers: readonly Uint8Array[], position: number): void {
     const gathered = acquireIoBuffer()
     try {
       let at = position
       let start = at % PAGE_BYTES
       let end = start
-      const writeGathered = (): void => {
+      const write = (): void => {
         if (end > start) this.write(gathered.subarray(start, end), at)
         at += end - start
         end = start = at % PAGE_BYTES
       }
       for (const buffer of buffers) {
-        if (buffer.length > gathered.length - end) writeGathered()
+        if (buffer.length > gathered.length - end) write()
         if (buffer.length <= MAX_GATHERED_BYTES) {
           gathered.set(buffer, end)
           end += buffer.length
+          if (end >= CALL_BYTES) write()
         } else {
-          writeGathered()
+          write()
           this.write(buffer, at)
           at += buffer.length
           end = start = at % PAGE_BYTES
         }
       }
-      writeGathered()
+      write()
     } finally {
       releaseIoBuffer(gathered)
     }
