@@ -121,7 +121,7 @@ function check(fs: FaultFileSystem, { acknowledged, next }: Session): void {
 
 test(
   'the power goes, or the process dies, between any two operations',
-  { timeout: 300_000 },
+  { timeout: 1_200_000 },
   () => {
     const fs = new FaultFileSystem()
     const session = new Session(fs)
@@ -146,7 +146,7 @@ test(
 
 test(
   'an operation fails: nothing acknowledged is lost, and the next start goes on',
-  { timeout: 300_000 },
+  { timeout: 1_200_000 },
   () => {
     const counted = new FaultFileSystem()
     new Session(counted).run()
