@@ -62,24 +62,38 @@ export const TOPIC_SYNONYMS: Readonly<Record<string, string>> = {
   'compression.lz4.level': 'compression.lz4.level',
   'compression.zstd.level': 'compression.zstd.level',
   'log.preallocate': 'preallocate',
+  'min.insync.replicas': 'min.insync.replicas',
+  'unclean.leader.election.enable': 'unclean.leader.election.enable',
+  'log.local.retention.ms': 'local.retention.ms',
+  'log.local.retention.bytes': 'local.retention.bytes',
   'log.message.timestamp.type': 'message.timestamp.type',
   'log.message.timestamp.before.max.ms': 'message.timestamp.before.max.ms',
   'log.message.timestamp.after.max.ms': 'message.timestamp.after.max.ms',
 }
 
-/** In other units than the topic's setting; used where the exact one is not set. */
+/** In other units than the topic's setting, the finer first; used where the exact one is not set. */
 const OTHER_UNITS: Readonly<Record<string, readonly [to: string, factor: bigint]>> = {
   'log.retention.minutes': ['log.retention.ms', 60_000n],
   'log.retention.hours': ['log.retention.ms', 3_600_000n],
   'log.roll.hours': ['log.roll.ms', 3_600_000n],
   'log.roll.jitter.hours': ['log.roll.jitter.ms', 3_600_000n],
+  'log.flush.scheduler.interval.ms': ['log.flush.interval.ms', 1n],
 }
 
-/** The broker's settings: what was given, else the defaults. */
+/** Settings that were altered while a broker ran, by its own names. */
+type Dynamic = ReadonlyMap<string, string>
+const NONE: Dynamic = new Map()
+
+/** The broker's settings: what was altered while it ran, what was given, else the defaults. */
 export class BrokerConfig {
+  /** What was given to the broker when it was started, by Kafka's broker names. */
+  readonly given: ReadonlyMap<string, string>
   readonly #values: ReadonlyMap<string, string>
-  /** Defaults of topics, by the topics' names for them. */
-  readonly topicDefaults: ConfigProperties
+  readonly #givenDefaults: ConfigProperties
+  readonly #ownDefaults: ConfigProperties
+  #dynamic: () => Dynamic = () => NONE
+  #defaultsOf: Dynamic | undefined
+  #defaults: ConfigProperties = {}
 
   /**
    * @param given by Kafka's broker names
@@ -87,31 +101,43 @@ export class BrokerConfig {
    * @throws InvalidConfigError for a name that is not known
    */
   constructor(given: ConfigProperties = {}, topicDefaults: ConfigProperties = {}) {
-    const values = new Map<string, string>()
-    const defaults: Record<string, string> = {}
-    for (const [name, value] of Object.entries(given)) {
-      const other = OTHER_UNITS[name]
-      const exact = other?.[0] ?? name
-      if (other !== undefined && given[exact] !== undefined) continue
-      const text = other === undefined ? value : String(BigInt(value) * other[1])
-      const topicName = TOPIC_SYNONYMS[exact]
-      if (topicName !== undefined) defaults[topicName] = text
-      else if (!(name in BROKER_DEFAULTS)) {
+    for (const name of Object.keys(given)) {
+      if (!(name in BROKER_DEFAULTS) && !(exactName(name) in TOPIC_SYNONYMS)) {
         throw new InvalidConfigError(`${name} is no setting of the broker that kafkats knows`)
       }
-      values.set(name, text)
     }
-    this.#values = values
-    this.topicDefaults = { ...defaults, ...topicDefaults }
+    this.given = new Map(Object.entries(given))
+    this.#values = inExactUnits(this.given)
+    this.#givenDefaults = topicDefaultsIn(this.#values)
+    this.#ownDefaults = topicDefaults
+  }
+
+  /** Lets what is altered while the broker runs go before what it was started with. */
+  useDynamic(dynamic: () => Dynamic): void {
+    this.#dynamic = dynamic
+  }
+
+  /** Defaults of topics, by the topics' names for them. */
+  get topicDefaults(): ConfigProperties {
+    const dynamic = this.#dynamic()
+    if (this.#defaultsOf !== dynamic) {
+      this.#defaultsOf = dynamic
+      this.#defaults = {
+        ...this.#givenDefaults,
+        ...this.#ownDefaults,
+        ...topicDefaultsIn(inExactUnits(dynamic)),
+      }
+    }
+    return this.#defaults
+  }
+
+  /** What was given for topics by their own names, not by the broker's. */
+  get ownTopicDefaults(): ConfigProperties {
+    return this.#ownDefaults
   }
 
   get(name: BrokerSetting): string {
-    return this.#values.get(name) ?? BROKER_DEFAULTS[name]
-  }
-
-  /** What was given, not defaulted. */
-  get given(): ReadonlyMap<string, string> {
-    return this.#values
+    return this.#dynamic().get(name) ?? this.#values.get(name) ?? BROKER_DEFAULTS[name]
   }
 
   /** Throws InvalidConfigError for a value that is no integer. */
@@ -126,4 +152,33 @@ export class BrokerConfig {
   boolean(name: BrokerSetting): boolean {
     return this.get(name).toLowerCase() === 'true'
   }
+}
+
+function exactName(name: string): string {
+  return OTHER_UNITS[name]?.[0] ?? name
+}
+
+/** With settings in hours or minutes as what they are in milliseconds, where that is not set. */
+function inExactUnits(given: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const values = new Map(given)
+  for (const [name, [exact, factor]] of Object.entries(OTHER_UNITS)) {
+    const value = given.get(name)
+    if (value === undefined || values.has(exact)) continue
+    values.set(exact, String(inUnits(name, value) * factor))
+  }
+  return values
+}
+
+function inUnits(name: string, value: string): bigint {
+  if (/^\s*-?\d+\s*$/.test(value)) return BigInt(value.trim())
+  throw new InvalidConfigError(`${name} is ${JSON.stringify(value)}, not an integer`)
+}
+
+function topicDefaultsIn(values: ReadonlyMap<string, string>): ConfigProperties {
+  const defaults: Record<string, string> = {}
+  for (const [name, topicName] of Object.entries(TOPIC_SYNONYMS)) {
+    const value = values.get(name)
+    if (value !== undefined) defaults[topicName] = value
+  }
+  return defaults
 }

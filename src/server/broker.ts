@@ -1,12 +1,16 @@
-import { LogManager, type ConfigProperties } from '../storage/index.ts'
+import { createSecureContext } from 'node:tls'
+import { LogManager, parseLogConfig, type ConfigProperties } from '../storage/index.ts'
 import type { ApiName } from '../protocol/api-keys.ts'
 import type { ApiHandler } from './api-handler.ts'
 import { BackgroundWork } from './background-work.ts'
 import { BrokerConfig } from './broker-config.ts'
 import type { BrokerServices } from './broker-services.ts'
+import { ConfigDescriber } from './config-description.ts'
+import { ConfigManager } from './config-manager.ts'
 import type { Connection } from './connection.ts'
 import { FetchSessionCache } from './fetch-session.ts'
 import { GroupCoordinator } from './groups/group-coordinator.ts'
+import { adminHandlers } from './handlers/admin.ts'
 import { apiVersionsHandler } from './handlers/api-versions.ts'
 import { deleteGroupsHandler } from './handlers/delete-groups.ts'
 import { describeGroupsHandler } from './handlers/describe-groups.ts'
@@ -61,6 +65,8 @@ export interface BrokerOptions {
   readonly brokerConfig?: ConfigProperties | undefined
   /** Defaults of topics, by their own names. */
   readonly config?: ConfigProperties | undefined
+  /** A topic may be asked for with more replicas than the one it gets, as applications made for clusters do. */
+  readonly lenientReplication?: boolean | undefined
   /** Nothing is written, and produce is refused. Offsets that groups commit live as long as the broker. */
   readonly readOnly?: boolean | undefined
   /** With `readOnly`: also what lies behind the high watermark of the checkpoint, which other replicas may not have had. */
@@ -156,6 +162,7 @@ export class Broker {
   /** Recovers what a crash left, binds the address and begins to serve. */
   static async start(options: BrokerOptions): Promise<Broker> {
     const config = new BrokerConfig(options.brokerConfig, options.config)
+    parseLogConfig(config.topicDefaults)
     const readOnly = options.readOnly === true
     checkListener({
       host: options.host ?? DEFAULT_HOST,
@@ -163,11 +170,14 @@ export class Broker {
       hasUsers: options.sasl !== undefined,
       allowAnonymous: options.allowAnonymous === true,
     })
+    if (options.tls !== undefined) createSecureContext(options.tls)
     const startedAt = performance.now()
     // Before there is a store, so that logs are opened with their topics' settings.
     const found = readMetadataImage(options.dir)
     let metadata: MetadataStore | undefined
     let isOpen = false
+    const noConfigs: ReadonlyMap<string, string> = new Map()
+    config.useDynamic(() => (metadata?.image ?? found)?.brokerConfigs ?? noConfigs)
     const logs = LogManager.open(options.dir, {
       readOnly,
       toEnd: options.toEnd,
@@ -183,6 +193,10 @@ export class Broker {
       const replicas = new ReplicaManager(logs, () => store.image)
       const services: BrokerServices = {
         config,
+        configs: new ConfigManager({ config, metadata: store, logs }),
+        descriptions: new ConfigDescriber(config, () => store.image),
+        logs,
+        lenientReplication: options.lenientReplication === true,
         metadata: store,
         replicas,
         topics: new TopicManager({ metadata: store, logs, replicas, config }),
@@ -267,6 +281,7 @@ function handlersOf(
     describeGroupsHandler(services),
     listGroupsHandler(services),
     deleteGroupsHandler(services),
+    ...adminHandlers(services),
   ]
   const handlers = all.filter(({ api }) => !services.readOnly || !WRITING_APIS.has(api.name))
   handlers.push(

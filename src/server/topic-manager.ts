@@ -10,6 +10,7 @@ import {
 import type { BrokerConfig } from './broker-config.ts'
 import type { ConfigValues, MetadataStore, TopicImage } from './metadata/metadata-image.ts'
 import type { ReplicaManager } from './replica-manager.ts'
+import { TOPIC_CONFIGS } from './topic-config-table.ts'
 
 /**
  * Makes and removes topics: first in the metadata, then on disk, so that after a crash in between the start knows what to
@@ -127,10 +128,11 @@ export class TopicManager {
   }
 }
 
-/** Settings of a topic's log: the topic's own before the broker's defaults. */
+/** Settings of a topic's log: the topic's own before the broker's defaults. Names of other releases are left out. */
 export function topicProperties(
   config: BrokerConfig,
   own: ConfigValues | undefined,
 ): ConfigProperties {
-  return { ...config.topicDefaults, ...Object.fromEntries(own ?? []) }
+  const known = [...(own ?? [])].filter(([name]) => TOPIC_CONFIGS.has(name))
+  return { ...config.topicDefaults, ...Object.fromEntries(known) }
 }
