@@ -1,8 +1,8 @@
 import { crc32c } from '../bytes/checksum.ts'
+import { int64At } from '../bytes/int64.ts'
 import { CorruptBatchError, InvalidRecordError, type Place } from '../errors.ts'
 import {
   LOG_OVERHEAD_BYTES,
-  NO_PRODUCER_ID,
   NO_SEQUENCE,
   type Batch,
   type ReadRecordsOptions,
@@ -116,7 +116,7 @@ export class RecordBatch implements Batch {
   }
 
   get baseOffset(): bigint {
-    return this.buffer.readBigInt64BE(0)
+    return int64At(this.buffer, 0)
   }
 
   get lastOffset(): bigint {
@@ -173,19 +173,19 @@ export class RecordBatch implements Batch {
   }
 
   get baseTimestamp(): bigint {
-    return this.buffer.readBigInt64BE(BASE_TIMESTAMP_POSITION)
+    return int64At(this.buffer, BASE_TIMESTAMP_POSITION)
   }
 
   get maxTimestamp(): bigint {
-    return this.buffer.readBigInt64BE(MAX_TIMESTAMP_POSITION)
+    return int64At(this.buffer, MAX_TIMESTAMP_POSITION)
   }
 
   get producerId(): bigint {
-    return this.buffer.readBigInt64BE(PRODUCER_ID_POSITION)
+    return int64At(this.buffer, PRODUCER_ID_POSITION)
   }
 
   get hasProducerId(): boolean {
-    return this.producerId > NO_PRODUCER_ID
+    return ((this.buffer[PRODUCER_ID_POSITION] ?? 0) & 0x80) === 0 // not negative
   }
 
   get producerEpoch(): number {
@@ -251,8 +251,10 @@ export class RecordBatch implements Batch {
 
   /** A cursor over the records; cheaper than {@link records} where only lengths and deltas matter. */
   cursor(options: ReadRecordsOptions = {}): RecordCursor {
-    if (this.count === 0) return new RecordCursor(Buffer.alloc(0), 0, this.place)
-    return new RecordCursor(this.payload(options), this.count, this.place)
+    if (this.count === 0) return new RecordCursor(Buffer.alloc(0), 0, this)
+    return this.compressionId === 0
+      ? new RecordCursor(this.#whole(), this.count, this, RECORD_BATCH_OVERHEAD)
+      : new RecordCursor(this.payload(options), this.count, this)
   }
 
   *records(options: ReadRecordsOptions = {}): Generator<LogRecord, void, void> {

@@ -52,9 +52,9 @@ const NO_HEADERS: readonly RecordHeader[] = []
  */
 export class RecordCursor {
   readonly #payload: Buffer
-  readonly #place: Place
+  readonly #place: Place | { readonly place: Place }
   readonly #count: number
-  #at = 0
+  #at: number
   #read = 0
 
   /** Size of the current record with its length field. */
@@ -64,7 +64,7 @@ export class RecordCursor {
   timestampDelta = 0
   /** Set only for deltas outside ±2^48. */
   bigTimestampDelta: bigint | undefined
-  /** Index of the key in the payload; meaningless while `keyLength` is negative. */
+  /** Index of the key in the buffer that the cursor was given; meaningless while `keyLength` is negative. */
   keyStart = 0
   /** Negative for a null key. */
   keyLength = -1
@@ -77,18 +77,21 @@ export class RecordCursor {
   /**
    * @param payload the encoded records, decompressed
    * @param count the batch's recordsCount
-   * @param place of the batch, for errors
+   * @param place of the batch, or the batch, for errors
+   * @param start where the first record begins in `payload`
    */
-  constructor(payload: Buffer, count: number, place: Place) {
+  constructor(payload: Buffer, count: number, place: Place | { readonly place: Place }, start = 0) {
     this.#payload = payload
     this.#count = count
     this.#place = place
+    this.#at = start
     if (count < 0) throw this.#error(`the batch counts ${count} records`)
   }
 
   #error(what: string): InvalidRecordError {
+    const place = this.#place
     return new InvalidRecordError(what, {
-      ...this.#place,
+      ...('place' in place ? place.place : place),
       hint: 'the batch is damaged; "kafkats verify --deep" shows how much of the file is sound',
     })
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { int64ToNumber } from '../bytes/int64.ts'
 import {
   CorruptIndexError,
   InvalidArgumentError,
@@ -103,6 +104,8 @@ export abstract class IndexFile {
   /** A read-only index whose file is absent. */
   readonly missing: boolean
   readonly maxIndexBytes: number
+  readonly #baseNumber: number
+  readonly #baseIsExact: boolean
   readonly #fileSystem: FileSystem
   readonly #entryBytes: number
   readonly #file: OpenFile | undefined
@@ -121,6 +124,8 @@ export abstract class IndexFile {
     this.#file = opened.file
     this.#entryBytes = entryBytes
     this.baseOffset = opened.baseOffset
+    this.#baseNumber = Number(opened.baseOffset)
+    this.#baseIsExact = Number.isSafeInteger(this.#baseNumber)
     this.writable = opened.writable
     this.maxIndexBytes = opened.maxIndexBytes
     this.missing = opened.file === undefined
@@ -170,7 +175,11 @@ export abstract class IndexFile {
   }
 
   #relativeOffset(offset: bigint): number | undefined {
-    const relative = Number(offset - this.baseOffset)
+    const exact = int64ToNumber(offset)
+    const relative =
+      this.#baseIsExact && Number.isSafeInteger(exact)
+        ? exact - this.#baseNumber
+        : Number(offset - this.baseOffset)
     return relative >= 0 && relative <= MAX_RELATIVE_OFFSET ? relative : undefined
   }
 
@@ -295,8 +304,11 @@ export abstract class IndexFile {
 
   /** Adds a slot behind the last one and says where to write its bytes. */
   protected appendSlot(): Slot {
-    assert(this.writable, `${this.#path} is open for reading only`)
-    assert(this.#entries < this.maxEntries, `${this.#path} is full with ${this.#entries} entries`)
+    // A message is only made where it is needed: this runs for every batch.
+    if (!this.writable) assert.fail(`${this.#path} is open for reading only`)
+    if (this.#entries >= this.maxEntries) {
+      assert.fail(`${this.#path} is full with ${this.#entries} entries`)
+    }
     this.#tail ??= { bytes: Buffer.allocUnsafe(WINDOW_BYTES), start: this.sizeInBytes, length: 0 }
     const tail = this.#tail
     if (tail.length === WINDOW_BYTES) {

@@ -88,7 +88,7 @@ class GatheredAppends {
   #producers: PendingProducers | undefined
   #hasFailed = false
   /** Called when all that waited are in the log. */
-  onWritten: () => void = () => undefined
+  onWritten: (() => void) | undefined
 
   constructor(state: LogState) {
     this.#state = state
@@ -185,12 +185,14 @@ class GatheredAppends {
     const sizeBefore = segment.size
     this.#hasFailed = true // until everything below has been done
     try {
-      segment.appendAll(waiting.map(({ plan }) => plan))
+      if (waiting.length === 1)
+        segment.append(last.plan.lastOffset, last.plan.bytes, last.plan.batches)
+      else segment.appendAll(waiting.map(({ plan }) => plan))
     } catch (error) {
       if (segment.size !== sizeBefore || segment.file.size() < sizeBefore) state.fail()
       throw error
     }
-    state.writing(() => {
+    try {
       const end = last.plan.lastOffset + 1n
       local.updateLogEndOffset(end)
       state.keepHighWatermarkAtEnd()
@@ -205,9 +207,12 @@ class GatheredAppends {
       producerState.updateMapEndOffset(end)
       state.advanceHighWatermark()
       if (end - local.recoveryPoint >= state.config.flushMessages) flush(state)
-    })
+    } catch (error) {
+      state.fail()
+      throw error
+    }
     this.#hasFailed = false
-    this.onWritten()
+    this.onWritten?.()
   }
 }
 

@@ -42,13 +42,28 @@ export class LogFile {
     return this.#size
   }
 
-  /** Writes all of `parts` behind the last batch, with one call, or nothing: what a full disk let through is cut off again. */
-  append(parts: readonly Buffer[]): void {
+  /** Writes `bytes` behind the last batch, or nothing: what a full disk let through is cut off again. */
+  append(bytes: Buffer): void {
+    const position = this.#size
+    try {
+      this.file.write(bytes, position)
+    } catch (error) {
+      this.file.truncate(position)
+      throw error
+    }
+    this.#size = position + bytes.length
+  }
+
+  /** The same for several, with as few calls as possible. */
+  appendAll(parts: readonly Buffer[]): void {
     const position = this.#size
     const [only] = parts
+    if (only !== undefined && parts.length === 1) {
+      this.append(only)
+      return
+    }
     try {
-      if (only !== undefined && parts.length === 1) this.file.write(only, position)
-      else this.file.writev(parts, position)
+      this.file.writev(parts, position)
     } catch (error) {
       this.file.truncate(position)
       throw error

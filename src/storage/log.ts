@@ -2,7 +2,13 @@ import { basename } from 'node:path'
 import { OffsetOutOfRangeError, PolicyViolationError } from '../errors.ts'
 import type { Batch } from '../records/batch.ts'
 import type { AppendInfo } from './append-info.ts'
-import { planFollowerAppend, planLeaderAppend, type AppendPlan } from './append-plan.ts'
+import { planPlainAppend } from './append-plain.ts'
+import {
+  planFollowerAppend,
+  planLeaderAppend,
+  type AppendPlan,
+  type LeaderAppendParams,
+} from './append-plan.ts'
 import { Cleaner, type CleanParams, type CleanResult } from './cleaner.ts'
 import { collectAbortedTxns, fetch, type FetchData, type OffsetMetadata } from './fetch.ts'
 import { parsePartitionFolder } from './file-names.ts'
@@ -141,22 +147,24 @@ export class Log {
    */
   appendAsLeader(bytes: Buffer, options: Omit<LogAppend, 'bytes'> = {}): AppendInfo {
     this.#state.ensureWritable()
-    return append(this.#state, this.#planAsLeader({ ...options, bytes }, this.logEndOffset))
+    return append(this.#state, this.#planAsLeader(bytes, options, this.logEndOffset))
   }
 
   #planAsLeader(
-    { bytes, leaderEpoch, origin = 'client' }: LogAppend,
+    bytes: Buffer,
+    { leaderEpoch, origin = 'client' }: Omit<LogAppend, 'bytes'>,
     logEndOffset: bigint,
   ): AppendPlan | undefined {
     const { context, leaderEpochs } = this.#state
-    return planLeaderAppend(bytes, {
+    const params: LeaderAppendParams = {
       config: this.config,
       origin,
       leaderEpoch: leaderEpoch ?? leaderEpochs.latestEpoch ?? 0,
       logEndOffset,
       now: context.now(),
       maxDecompressedBytes: this.#options.maxDecompressedBytes,
-    })
+    }
+    return planPlainAppend(bytes, params) ?? planLeaderAppend(bytes, params)
   }
 
   /**
@@ -175,7 +183,7 @@ export class Log {
     return appendAll(
       this.#state,
       appends,
-      (next, logEndOffset) => this.#planAsLeader(next, logEndOffset),
+      (next, logEndOffset) => this.#planAsLeader(next.bytes, next, logEndOffset),
       { stopAtRefusal },
     )
   }

@@ -198,21 +198,28 @@ export class LogSegment {
    * @param lastOffset the largest offset in them
    */
   append(lastOffset: bigint, bytes: Buffer, batches: readonly Batch[]): void {
-    if (bytes.length > 0) this.appendAll([{ lastOffset, bytes, batches }])
+    if (bytes.length === 0) return
+    const position = this.size
+    this.#ensureOffsetInRange(lastOffset, position)
+    this.#log.append(bytes)
+    this.#batchesAppended(batches, position)
   }
 
   /** The same for several, with one write: all or nothing. */
   appendAll(appends: readonly SegmentAppend[]): void {
-    const start = this.size
-    for (const { lastOffset } of appends) this.#ensureOffsetInRange(lastOffset, start)
-    this.#log.append(appends.map(({ bytes }) => bytes))
-    let position = start
-    for (const { batches } of appends) {
-      for (const batch of batches) {
-        this.#batchAppended(batch, position)
-        position += batch.sizeInBytes
-      }
+    let position = this.size
+    for (const { lastOffset } of appends) this.#ensureOffsetInRange(lastOffset, position)
+    this.#log.appendAll(appends.map(({ bytes }) => bytes))
+    for (const { batches } of appends) position = this.#batchesAppended(batches, position)
+  }
+
+  /** Returns the position behind them. */
+  #batchesAppended(batches: readonly Batch[], position: number): number {
+    for (const batch of batches) {
+      this.#batchAppended(batch, position)
+      position += batch.sizeInBytes
     }
+    return position
   }
 
   #batchAppended(batch: Batch, position: number): void {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { int64At, putInt64 } from '../bytes/int64.ts'
 import { CorruptIndexError, InvalidOffsetError } from '../errors.ts'
 import type { FileSystem } from './file-system.ts'
 import {
@@ -65,7 +66,7 @@ export class TimeIndex extends IndexFile {
   entry(n: number): TimestampOffset {
     const { bytes, at } = this.slot(n)
     return {
-      timestamp: bytes.readBigInt64BE(at),
+      timestamp: int64At(bytes, at),
       offset: this.baseOffset + BigInt(bytes.readInt32BE(at + 8)),
     }
   }
@@ -73,7 +74,7 @@ export class TimeIndex extends IndexFile {
   /** The entry with the greatest timestamp not above `target`; timestamp -1 and the base offset when there is none. */
   lookup(target: bigint): TimestampOffset {
     const slot = this.lowerBound((bytes, at) => {
-      const timestamp = bytes.readBigInt64BE(at)
+      const timestamp = int64At(bytes, at)
       return timestamp < target ? -1 : timestamp > target ? 1 : 0
     })
     return slot === -1 ? { timestamp: NO_TIMESTAMP, offset: this.baseOffset } : this.entry(slot)
@@ -97,14 +98,13 @@ export class TimeIndex extends IndexFile {
         { file: this.path, offset },
       )
     }
-    assert(
-      this.entries === 0 || timestamp >= last.timestamp,
-      `timestamp ${timestamp} is below ${last.timestamp}, the last one in ${this.path}`,
-    )
+    if (this.entries > 0 && timestamp < last.timestamp) {
+      assert.fail(`timestamp ${timestamp} is below ${last.timestamp}, the last one in ${this.path}`)
+    }
     if (timestamp <= last.timestamp) return
     const relative = this.relativeOffset(offset)
     const slot = this.appendSlot()
-    slot.bytes.writeBigInt64BE(timestamp, slot.at)
+    putInt64(slot.bytes, slot.at, timestamp)
     slot.bytes.writeInt32BE(relative, slot.at + 8)
     this.#lastEntry = { timestamp, offset }
   }
