@@ -16,6 +16,8 @@ export type ConfigChanges = ReadonlyMap<string, string | undefined>
 
 /** Longest value that a record of the metadata may have. */
 const MAX_VALUE_LENGTH = 0x7fff
+const MIN_INSYNC_REPLICAS = 'min.insync.replicas'
+const ELIGIBLE_LEADER_REPLICAS = 'eligible.leader.replicas.version'
 
 /**
  * Alters settings: looks at them, makes them durable, and lets the open logs follow at once.
@@ -88,6 +90,24 @@ export class ConfigManager {
     return this.#metadata.image.topics.has(name)
       ? undefined
       : apiError('UNKNOWN_TOPIC_OR_PARTITION', `The topic '${name}' does not exist.`)
+  }
+
+  /** Where eligible leader replicas are kept, the number that they follow has one place. */
+  #checkMinInsyncReplicas(node: string, changes: ConfigChanges): ApiError | undefined {
+    if (!changes.has(MIN_INSYNC_REPLICAS)) return undefined
+    if ((this.#metadata.image.features.get(ELIGIBLE_LEADER_REPLICAS) ?? 0) < 1) return undefined
+    if (node !== '') {
+      return apiError(
+        'INVALID_CONFIG',
+        `Broker-level ${MIN_INSYNC_REPLICAS} cannot be altered while ELR is enabled.`,
+      )
+    }
+    return changes.get(MIN_INSYNC_REPLICAS) === undefined
+      ? apiError(
+          'INVALID_CONFIG',
+          `Cluster-level ${MIN_INSYNC_REPLICAS} cannot be removed while ELR is enabled.`,
+        )
+      : undefined
   }
 
   #follow(topic: string): void {
