@@ -3,7 +3,8 @@
  * is `run-cli.js`, a file for each command, and chunks of what they share. The library (`import 'kafkats'`) and the files that
  * worker threads run stay as `tsc` built them. The last step of `npm run build`, behind `oclif manifest`.
  *
- * Native modules are not bundled: the sources require them on first use, and they are installed as dependencies.
+ * Native modules, and those of {@link EXTERNAL}, are not bundled: the sources load them on first use, and they are
+ * installed as dependencies.
  */
 import { build, type Metafile, type Plugin } from 'esbuild'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -18,8 +19,17 @@ const COMMANDS = join(SRC, 'commands')
 const FOLDER = 'dist/bundle'
 const NOTICES = 'THIRD-PARTY-NOTICES.txt'
 
-/** Only oclif's loader of TypeScript plugins asks for these, and they are not installed with kafkats. */
-const EXTERNAL = ['typescript', 'ts-node']
+/** For the first two only oclif's loader of TypeScript plugins asks; they are not installed with kafkats. */
+const EXTERNAL = [
+  'typescript',
+  'ts-node',
+  // Installed as dependencies, and loaded on first use by the few commands that need them.
+  '@platformatic/kafka',
+  'hyparquet',
+  'hyparquet-writer',
+  'csv-parse',
+  'csv-stringify',
+]
 
 /** Packages that oclif seldom uses get files of their own, loaded on first use: unused code costs time to parse. */
 const SELDOM = ['cli-spinners', 'ejs', 'lilconfig', 'minimatch', 'semver', 'tinyglobby']

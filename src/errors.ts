@@ -39,8 +39,10 @@ export type ErrorCode =
   | 'KAFKATS_CONNECTION_LOST'
   | 'KAFKATS_TRANSFER_CANCELLED'
   | 'KAFKATS_TRANSFER_FAILED'
+  | 'KAFKATS_BROKER_REFUSED'
+  | 'KAFKATS_BROKER_UNREACHABLE'
 
-/** Constants of Kafka's `Errors` that the engine answers with. */
+/** Constants of Kafka's `Errors` that errors of ours carry. */
 export type KafkaErrorName =
   | 'OFFSET_OUT_OF_RANGE'
   | 'CORRUPT_MESSAGE'
@@ -57,6 +59,37 @@ export type KafkaErrorName =
   | 'POLICY_VIOLATION'
   | 'KAFKA_STORAGE_ERROR'
   | 'UNKNOWN_SERVER_ERROR'
+  | BrokerErrorName
+
+/** Constants of Kafka's `Errors` that a client meets when it produces or fetches, beside those of the engine. */
+export const BROKER_ERROR_NAMES = [
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'INVALID_FETCH_SIZE',
+  'LEADER_NOT_AVAILABLE',
+  'NOT_LEADER_OR_FOLLOWER',
+  'REQUEST_TIMED_OUT',
+  'BROKER_NOT_AVAILABLE',
+  'REPLICA_NOT_AVAILABLE',
+  'NETWORK_EXCEPTION',
+  'INVALID_TOPIC_EXCEPTION',
+  'NOT_ENOUGH_REPLICAS',
+  'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
+  'INVALID_REQUIRED_ACKS',
+  'TOPIC_AUTHORIZATION_FAILED',
+  'CLUSTER_AUTHORIZATION_FAILED',
+  'UNSUPPORTED_SASL_MECHANISM',
+  'SASL_AUTHENTICATION_FAILED',
+  'UNSUPPORTED_VERSION',
+  'INVALID_REQUEST',
+  'FENCED_LEADER_EPOCH',
+  'UNKNOWN_LEADER_EPOCH',
+  'OFFSET_NOT_AVAILABLE',
+  'THROTTLING_QUOTA_EXCEEDED',
+  'UNKNOWN_TOPIC_ID',
+  'INCONSISTENT_TOPIC_ID',
+] as const
+
+export type BrokerErrorName = (typeof BROKER_ERROR_NAMES)[number]
 
 /** Where something was found: a file, a byte position in it, an offset of the log. */
 export interface Place {
@@ -67,10 +100,22 @@ export interface Place {
   readonly offset?: bigint | undefined
 }
 
+/** Records of one batch that were refused, as a client is told of them. Kafka: RecordValidationException. */
+export interface RecordRejection {
+  /** In Kafka's words. */
+  readonly message: string
+  /** By their place in the batch, at most {@link MAX_RECORD_ERRORS} of them. */
+  readonly records: readonly { readonly batchIndex: number; readonly message: string }[]
+}
+
+/** Bounds what a batch of a million bad records makes of an error. */
+export const MAX_RECORD_ERRORS = 10_000
+
 export interface KafkatsErrorOptions extends Place {
   /** What to do next, as a full sentence or a command. */
   readonly hint?: string | undefined
   readonly kafkaError?: KafkaErrorName | undefined
+  readonly rejection?: RecordRejection | undefined
   readonly cause?: unknown
 }
 
@@ -82,6 +127,8 @@ export class KafkatsError extends Error {
   readonly position: number | undefined
   readonly offset: bigint | undefined
   readonly hint: string | undefined
+  /** Where it is single records that were refused. */
+  readonly rejection: RecordRejection | undefined
 
   constructor(code: ErrorCode, message: string, options: KafkatsErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -92,6 +139,7 @@ export class KafkatsError extends Error {
     this.position = options.position
     this.offset = options.offset
     this.hint = options.hint
+    this.rejection = options.rejection
   }
 }
 
@@ -348,5 +396,19 @@ export class TransferFailedError extends KafkatsError {
   constructor(message: string, options: TransferErrorOptions) {
     super('KAFKATS_TRANSFER_FAILED', message, options)
     this.bytesSent = options.bytesSent
+  }
+}
+
+/** A broker answered a request with an error. */
+export class BrokerRefusedError extends KafkatsError {
+  constructor(message: string, options: KafkatsErrorOptions = {}) {
+    super('KAFKATS_BROKER_REFUSED', message, options)
+  }
+}
+
+/** No broker answers at the address that was given, or it does not let us in. */
+export class BrokerUnreachableError extends KafkatsError {
+  constructor(message: string, options: KafkatsErrorOptions = {}) {
+    super('KAFKATS_BROKER_UNREACHABLE', message, options)
   }
 }

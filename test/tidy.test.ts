@@ -22,15 +22,18 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   storage: ['records', 'bytes', 'errors.ts'],
   inspect: ['storage', 'records', 'bytes', 'errors.ts'],
   cli: ['errors.ts'],
-  commands: ['cli', 'inspect', 'storage', 'records', 'bytes', 'errors.ts'],
+  commands: ['cli', 'client', 'inspect', 'storage', 'records', 'bytes', 'errors.ts'],
   protocol: ['bytes', 'records', 'errors.ts'],
   server: ['protocol', 'storage', 'records', 'bytes', 'errors.ts'],
+  // Reads and writes a cluster where inspect reads and writes a folder, and gives what inspect takes.
+  client: ['protocol', 'inspect', 'storage', 'records', 'bytes', 'errors.ts'],
   'index.ts': ['storage', 'records', 'bytes', 'errors.ts'],
 }
 
 /** Layers that take a lower one only through its door, and which file that is. */
 const DOORS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   protocol: { storage: 'storage/index.ts' },
+  client: { storage: 'storage/index.ts' },
   server: { storage: 'storage/index.ts' },
 }
 

@@ -1,12 +1,18 @@
 import { Args, Flags } from '@oclif/core'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BaseCommand, EXIT } from '../cli/base-command.ts'
-import { encodingFlags, encodingsOf, offsetFlag, sizeFlag, timeFlag } from '../cli/flags.ts'
+import {
+  clusterFlags,
+  clusterTargetOf,
+  needOneTarget,
+  type ClusterTarget,
+} from '../cli/cluster-flags.ts'
+import { encodingFlags, encodingsOf, sizeFlag } from '../cli/flags.ts'
 import { Output } from '../cli/output.ts'
-import { parseOffset } from '../cli/parse.ts'
 import { breathe } from '../cli/progress.ts'
-import { InvalidArgumentError, NotAPartitionError, type KafkatsError } from '../errors.ts'
-import { resolvePath, type PartitionPath } from '../inspect/partition-path.ts'
+import { rangeFlags, selectionOf } from '../cli/range-flags.ts'
+import type { Cluster } from '../client/cluster.ts'
+import { InvalidArgumentError, type KafkatsError } from '../errors.ts'
 import {
   batchFormat,
   ndjsonRecordFormat,
@@ -15,25 +21,15 @@ import {
   type RecordFormat,
   type RecordFormatOptions,
 } from '../inspect/record-format.ts'
+import { isDamage, type SelectedBatch } from '../inspect/record-reader.ts'
 import {
-  isDamage,
-  RecordReader,
-  type RecordPass,
-  type SelectedBatch,
-  type Selection,
-} from '../inspect/record-reader.ts'
-import { hasLiveWriter } from '../storage/data-root-guard.ts'
-import { readRootState } from '../storage/data-root.ts'
-import { offsetOfFileName } from '../storage/file-names.ts'
-import { diskFileSystem } from '../storage/file-system.ts'
+  sourcesOf,
+  type RecordSource,
+  type SourcePass,
+  type SourceSelection,
+} from '../inspect/record-source.ts'
 
 const POLL_MS = 100
-
-/** One partition to read, or one segment of it. */
-interface Target {
-  readonly partition: PartitionPath
-  readonly segment: bigint | undefined
-}
 
 export default class Read extends BaseCommand {
   static override summary = 'Print the records of a partition.'
@@ -47,7 +43,11 @@ null is ∅, and what a terminal would act on is escaped.
 Checksums are checked before records are printed. Where a batch is damaged, everything before it \
 is printed, then the error, and the exit status is 3; --skip-damaged goes on behind it and says \
 what was left out. A log that ends inside a batch is damaged too, unless somebody is writing it \
-right now.`
+right now.
+
+With --bootstrap-server and --topic the records come from a running cluster instead, one \
+partition after the other, and are printed as those of its folder would be. --follow takes one \
+partition.`
   static override examples = [
     {
       description: 'All records of a partition.',
@@ -77,41 +77,12 @@ right now.`
   static override args = {
     path: Args.string({
       description: 'A partition folder, a .log file, or a data root; more may follow.',
-      required: true,
       ignoreStdin: true,
     }),
   }
   static override strict = false
   static override flags = {
-    offset: Flags.custom<bigint | 'earliest' | 'latest'>({
-      summary: 'Begin at this offset.',
-      helpValue: 'N|earliest|latest',
-      noCacheDefault: true,
-      exclusive: ['timestamp', 'last'],
-      parse: (text) =>
-        Promise.resolve(text === 'earliest' || text === 'latest' ? text : parseOffset(text)),
-    })(),
-    timestamp: timeFlag({
-      summary: 'Begin with the first record of this time or later.',
-      exclusive: ['last'],
-    }),
-    last: Flags.integer({ summary: 'Only the last N records.', min: 0, helpValue: 'N' }),
-    'until-offset': offsetFlag({ summary: 'End before this offset.' }),
-    'until-timestamp': timeFlag({
-      summary: 'End before the first record of this time or later.',
-    }),
-    'max-records': Flags.integer({
-      char: 'n',
-      summary: 'Print at most N records (batches with --format batches).',
-      min: 0,
-      helpValue: 'N',
-    }),
-    isolation: Flags.option({
-      summary: 'Whether open and aborted transactions are seen.',
-      options: ['read_uncommitted', 'read_committed'] as const,
-      default: 'read_uncommitted' as const,
-    })(),
-    control: Flags.boolean({ summary: 'Control records too, such as transaction markers.' }),
+    ...rangeFlags,
     follow: Flags.boolean({
       char: 'f',
       summary: 'Go on with what is appended, until interrupted.',
@@ -129,6 +100,7 @@ right now.`
     'max-decompressed-bytes': sizeFlag({
       summary: 'Refuse batches that decompress to more [default: 128MiB].',
     }),
+    ...clusterFlags,
   }
 
   readonly #output = new Output()
@@ -137,54 +109,66 @@ right now.`
 
   override async run(): Promise<void> {
     const { argv, flags } = await this.parse(Read)
-    const targets = (argv as string[]).flatMap(targetsOf)
-    const [first] = targets
-    if (flags.follow && targets.length > 1) {
+    const target = clusterTargetOf(flags)
+    needOneTarget(argv.length, target)
+    if (target === undefined) return this.#readSources((argv as string[]).flatMap(sourcesOf), flags)
+    if (flags.format === 'batches') {
+      throw new InvalidArgumentError('--format batches tells of files, and a cluster shows none')
+    }
+    // A wrong template is told before anybody is connected to.
+    formatOf(flags, {
+      place: { topic: target.topic, partition: target.partition ?? 0 },
+      encodings: encodingsOf(flags),
+    })
+    const cluster = await connect(target)
+    try {
+      const { topicSources } = await import('../client/partition-reader.ts')
+      return await this.#readSources(
+        await topicSources(cluster, target.topic, target.partition),
+        flags,
+      )
+    } finally {
+      await cluster.close()
+    }
+  }
+
+  async #readSources(sources: readonly RecordSource[], flags: ReadFlags): Promise<void> {
+    const [first] = sources
+    if (flags.follow && sources.length > 1) {
       throw new InvalidArgumentError('--follow takes one partition')
     }
     if (first === undefined) return
-    const format = (target: Target): RecordFormat =>
+    const format = ({ topic, partition, name }: RecordSource): RecordFormat =>
       formatOf(flags, {
-        place: { topic: target.partition.topic, partition: target.partition.partition },
+        place: { topic, partition },
         encodings: encodingsOf(flags),
-        label: targets.length > 1 ? target.partition.name : undefined,
+        label: sources.length > 1 ? name : undefined,
       })
     format(first) // a wrong template is told before anything is printed
     let isFirst = true
-    for (const target of targets) {
-      if (targets.length > 1 && (flags.format ?? 'text') === 'text' && !flags.template) {
-        await this.#output.write(`${isFirst ? '' : '\n'}==> ${target.partition.name} <==\n`)
+    for (const source of sources) {
+      if (sources.length > 1 && (flags.format ?? 'text') === 'text' && !flags.template) {
+        await this.#output.write(`${isFirst ? '' : '\n'}==> ${source.name} <==\n`)
       }
       isFirst = false
       this.#left = flags['max-records'] ?? Infinity
-      await this.#readTarget(target, format(target), {
-        ...selectionOf(flags),
-        skipDamaged: flags['skip-damaged'],
-      })
+      const selection = { ...selectionOf(flags), follow: flags.follow }
+      await this.#readSource(source, format(source), selection, flags['skip-damaged'])
       if (this.#output.closed) break
     }
     await this.#output.end()
   }
 
-  async #readTarget(
-    { partition, segment }: Target,
+  async #readSource(
+    source: RecordSource,
     format: RecordFormat,
-    { skipDamaged, startAt, ...selection }: ReadSelection,
+    selection: SourceSelection,
+    skipDamaged: boolean,
   ): Promise<void> {
-    const { root } = partition
-    const reader = new RecordReader(partition.dir, {
-      logStartOffset: root?.logStartOffset,
-      highWatermark: root?.highWatermark,
-      segment,
-    })
-    const startOffset = startAt === 'latest' ? reader.logEndOffset : startAt
-    const pass = reader.read({
-      ...selection,
-      startOffset: startOffset === 'earliest' ? undefined : startOffset,
-    })
+    const pass = await source.open(selection)
     try {
-      if (selection.follow === true) await this.#follow(pass, partition, format, skipDamaged)
-      else await this.#readToEnd(pass, partition, format, skipDamaged)
+      if (selection.follow === true) await this.#follow(pass, source, format, skipDamaged)
+      else await this.#readToEnd(pass, source, format, skipDamaged)
     } finally {
       pass.close()
     }
@@ -192,14 +176,16 @@ right now.`
 
   /** Reads until there is nothing more; true where what is appended later may be read, too. */
   async #readToEnd(
-    pass: RecordPass,
-    partition: PartitionPath,
+    pass: SourcePass,
+    source: RecordSource,
     format: RecordFormat,
     skipDamaged: boolean,
     follow = false,
   ): Promise<boolean> {
     while (this.#left > 0 && !this.#output.closed) {
-      const event = pass.next()
+      const found = pass.next()
+      // A folder is read without waiting.
+      const event = found instanceof Promise ? await found : found
       if (event === undefined) return !pass.isDone
       switch (event.kind) {
         case 'batch':
@@ -217,7 +203,7 @@ right now.`
           break
         case 'tail':
           if (follow) return true
-          await this.#tornTail(event.error, partition)
+          await this.#tornTail(event.error, source)
           return false
       }
       await breathe()
@@ -254,8 +240,8 @@ right now.`
   }
 
   async #follow(
-    pass: RecordPass,
-    partition: PartitionPath,
+    pass: SourcePass,
+    source: RecordSource,
     format: RecordFormat,
     skipDamaged: boolean,
   ): Promise<void> {
@@ -263,20 +249,20 @@ right now.`
     const onSignal = (): void => stop.abort()
     process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
     try {
-      while (await this.#readToEnd(pass, partition, format, skipDamaged, true)) {
+      while (await this.#readToEnd(pass, source, format, skipDamaged, true)) {
         await this.#output.flush()
         if (stop.signal.aborted || this.#output.closed) return
         await sleep(POLL_MS, undefined, { signal: stop.signal }).catch(() => undefined)
         if (stop.signal.aborted) return
-        pass.refresh(readRootState(diskFileSystem, partition.dir)?.highWatermark)
+        pass.refresh()
       }
     } finally {
       process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
     }
   }
 
-  async #tornTail(error: KafkatsError, partition: PartitionPath): Promise<void> {
-    if (hasLiveWriter(diskFileSystem, partition.dir, partition.root?.root)) {
+  async #tornTail(error: KafkatsError, source: RecordSource): Promise<void> {
+    if (source.isBeingWritten()) {
       await this.#note(
         `the log ends inside a batch, which is being written: ${error.file ?? ''}, byte ${error.position ?? 0}`,
       )
@@ -300,35 +286,18 @@ right now.`
   }
 }
 
-interface ReadFlags {
-  readonly offset?: bigint | 'earliest' | 'latest' | undefined
-  readonly timestamp?: bigint | undefined
-  readonly last?: number | undefined
-  readonly 'until-offset'?: bigint | undefined
-  readonly 'until-timestamp'?: bigint | undefined
-  readonly isolation: 'read_uncommitted' | 'read_committed'
-  readonly control: boolean
-  readonly follow: boolean
-  readonly 'max-decompressed-bytes'?: number | undefined
-}
-
-interface ReadSelection extends Selection {
-  readonly startAt: bigint | 'earliest' | 'latest' | undefined
-  readonly skipDamaged: boolean
-}
-
-function selectionOf(flags: ReadFlags): Omit<ReadSelection, 'skipDamaged'> {
-  return {
-    startAt: flags.offset,
-    startTimestamp: flags.timestamp,
-    last: flags.last,
-    endOffset: flags['until-offset'],
-    endTimestamp: flags['until-timestamp'],
-    isolation: flags.isolation,
-    control: flags.control,
-    follow: flags.follow,
-    maxDecompressedBytes: flags['max-decompressed-bytes'],
+type ReadFlags = Parameters<typeof selectionOf>[0] &
+  Parameters<typeof encodingsOf>[0] &
+  Parameters<typeof formatOf>[0] & {
+    readonly 'max-records'?: number | undefined
+    readonly follow: boolean
+    readonly 'skip-damaged': boolean
   }
+
+/** Loaded on first use: a folder is read without it. */
+async function connect(target: ClusterTarget): Promise<Cluster> {
+  const { Cluster } = await import('../client/cluster.ts')
+  return Cluster.connect(target)
 }
 
 function formatOf(
@@ -352,25 +321,5 @@ function formatOf(
       return templateFormat(template ?? '', options)
     case 'batches':
       return batchFormat(options)
-  }
-}
-
-function targetsOf(path: string): Target[] {
-  const resolved = resolvePath(path)
-  switch (resolved.kind) {
-    case 'partition':
-      return [{ partition: resolved, segment: undefined }]
-    case 'data-root':
-      return resolved.partitions.map((partition) => ({ partition, segment: undefined }))
-    case 'file': {
-      const segment = offsetOfFileName(resolved.name)
-      if (!resolved.name.endsWith('.log') || segment === undefined) {
-        throw new NotAPartitionError(`${path} holds no records`, {
-          file: path,
-          hint: '"kafkats dump" shows what is in other files of a partition',
-        })
-      }
-      return [{ partition: resolved.partition, segment }]
-    }
   }
 }
