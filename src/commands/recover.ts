@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { Args, Flags } from '@oclif/core'
 import { BaseCommand, EXIT, exitStatusFor, type ExitStatus } from '../cli/base-command.ts'
 import { errorToJson, type ErrorJson } from '../cli/errors.ts'
@@ -80,6 +81,7 @@ says what is missing. The source is only read.`
       backupDir: flags['backup-dir'],
       brokerIsStopped: flags['broker-is-stopped'],
       recoveryPoint: flags['recovery-point'],
+      threads: availableParallelism(),
     }
     const targets = (argv as string[]).flatMap((path) => mendTargets(diskFileSystem, path))
     const [only] = targets

@@ -1,7 +1,7 @@
 import type { KafkatsError } from '../errors.ts'
+import { readRootState } from '../storage/data-root.ts'
 import type { FileSystem } from '../storage/file-system.ts'
 import { PartitionWriter } from '../storage/partition-writer.ts'
-import { SoundLogs } from '../storage/sound-logs.ts'
 import { mendFinding, type MendResult, type MendTarget } from './mend-result.ts'
 import {
   isRefusal,
@@ -10,6 +10,7 @@ import {
   type MendOptions,
   type MendOutcome,
 } from './mend-run.ts'
+import { MendThreads } from './mend-threads.ts'
 
 export interface RecoverOptions extends MendOptions {
   /** Offsets below it are taken to be sound; the data root's unless given, else 0. */
@@ -23,7 +24,12 @@ export interface RecoverOptions extends MendOptions {
  */
 export function recoverPartition(target: MendTarget, options: RecoverOptions): MendResult {
   // The plan learns which checksums are right; nothing is acted upon where a file has changed since.
-  const soundLogs = new SoundLogs()
+  const threads = MendThreads.start(target.dir, {
+    threads: options.threads ?? 1,
+    recoveryPoint: options.recoveryPoint ?? rootsRecoveryPoint(options.fs, target.dir),
+    withoutIndexes: false,
+  })
+  const { soundLogs } = threads
   const recover = (fs: FileSystem): MendOutcome => {
     const writer = PartitionWriter.open(target.dir, {
       fs,
@@ -44,17 +50,31 @@ export function recoverPartition(target: MendTarget, options: RecoverOptions): M
       findings: loadFindings.map((finding) => mendFinding(target, finding)),
     }
   }
-  return runMend(target, options, {
-    command: 'recover',
-    plan: (fs) => {
-      try {
-        return recover(fs)
-      } catch (error) {
-        throw isRefusal(error) ? refused(target, error) : error
-      }
-    },
-    act: recover,
-  })
+  try {
+    return runMend(target, options, {
+      command: 'recover',
+      plan: (fs) => {
+        try {
+          return recover(fs)
+        } catch (error) {
+          throw isRefusal(error) ? refused(target, error) : error
+        }
+      },
+      act: recover,
+      soundLogs,
+    })
+  } finally {
+    threads.close()
+  }
+}
+
+/** 0 where it is not known: what is wrong with the root is said by who opens the partition. */
+function rootsRecoveryPoint(fs: FileSystem, dir: string): bigint {
+  try {
+    return readRootState(fs, dir)?.recoveryPoint ?? 0n
+  } catch {
+    return 0n
+  }
 }
 
 function refused(target: MendTarget, reason: KafkatsError): MendRefusedError {

@@ -17,6 +17,7 @@ import { osErrorCode, type FileSystem } from '../storage/file-system.ts'
 import type { ConfigProperties } from '../storage/log-config.ts'
 import { Log } from '../storage/log.ts'
 import { OverlayFileSystem, type FileChange } from '../storage/overlay-file-system.ts'
+import type { SoundLogs } from '../storage/sound-logs.ts'
 import {
   changedFile,
   isReported,
@@ -39,6 +40,8 @@ export interface MendOptions {
   readonly backupDir?: string | undefined
   readonly brokerIsStopped: boolean
   readonly lockProbe?: LockProbe | undefined
+  /** Threads that may compute checksums; 1 unless given. */
+  readonly threads?: number | undefined
 }
 
 /** What the work has to say when it is done. */
@@ -56,6 +59,8 @@ export interface MendWork {
   readonly act: (fs: FileSystem, changes: readonly FileChange[]) => void
   /** Whether a change of the plan is going to be made; all unless given. */
   readonly concerns?: (change: FileChange) => boolean
+  /** What the plan learns of the logs. */
+  readonly soundLogs?: SoundLogs | undefined
 }
 
 /**
@@ -65,9 +70,9 @@ export interface MendWork {
 export function runMend(target: MendTarget, options: MendOptions, work: MendWork): MendResult {
   const { fs, dryRun } = options
   const planned = fingerprint(fs, target.dir)
-  const before = readableEnd(fs, target.dir)
   const overlay = new OverlayFileSystem(fs)
   const { findings, logStartOffset } = work.plan(overlay)
+  const before = readableEnd(fs, target.dir, work.soundLogs)
   const changes = overlay
     .changes()
     .filter((change) => isReported(target, change) && work.concerns?.(change) !== false)
@@ -187,7 +192,11 @@ function folderState(fs: FileSystem, dir: string, logStartOffset: bigint): Folde
 }
 
 /** The end of the last batch of the last segment, as far as its headers can be followed; undefined without a segment. */
-function readableEnd(fs: FileSystem, dir: string): bigint | undefined {
+function readableEnd(
+  fs: FileSystem,
+  dir: string,
+  soundLogs: SoundLogs | undefined,
+): bigint | undefined {
   const base = fs
     .list(dir)
     .filter((name) => name.endsWith(LOG_SUFFIX))
@@ -200,7 +209,9 @@ function readableEnd(fs: FileSystem, dir: string): bigint | undefined {
   const path = join(dir, logFileName(base))
   if (fs.stat(path)?.isFile !== true) return undefined
   const file = fs.open(path, 'read')
-  const scanner = new BatchScanner(file, { read: 'headers' })
+  // Up to a batch that is known to be reached, the walk would find nothing else.
+  const start = soundLogs?.lastKept(path, file.size()) ?? 0
+  const scanner = new BatchScanner(file, { read: 'headers', start })
   let end = base
   try {
     for (let batch = scanner.next(); batch !== undefined; batch = scanner.next()) {

@@ -11,6 +11,7 @@ import { ChunkWorker, LogChunks } from './verify-chunk-walk.ts'
 import { ChunkBoard } from './verify-chunks.ts'
 import type { BatchesAhead } from './verify-log.ts'
 import { planUnits, type VerifyPlan } from './verify-plan.ts'
+import { verifyWorkerEntry } from './verify-worker-entry.ts'
 import { verify, type VerifyOptions, type VerifyTotals } from './verify.ts'
 
 /**
@@ -47,7 +48,7 @@ export async function* verifyInThreads(
 ): AsyncGenerator<number, VerifyTotals, void> {
   const { deep, onFinding, threads, chunkBytes } = options
   const plan = planUnits(diskFileSystem, paths, { deep, threads, chunkBytes })
-  const pool = new VerifyPool(plan, threads, options.workerEntry ?? workerEntry())
+  const pool = new VerifyPool(plan, threads, options.workerEntry ?? verifyWorkerEntry())
   const walk = verify(paths, { fileSystem: diskFileSystem, deep, onFinding, ahead: pool })
   try {
     let doneBytes = 0
@@ -62,16 +63,6 @@ export async function* verifyInThreads(
     walk.return(NOTHING)
     await pool.close()
   }
-}
-
-/** The worker's file beside this one, built or as TypeScript. */
-function workerEntry(): URL {
-  if (!import.meta.url.endsWith('.ts')) return new URL('./verify-worker.js', import.meta.url)
-  // A thread has no loader for TypeScript of its own, whatever the process was started with.
-  const loader = import.meta.resolve('tsx/esm/api')
-  const entry = new URL('./verify-worker.ts', import.meta.url).href
-  const code = `import { register } from '${loader}'; register(); await import('${entry}')`
-  return new URL(`data:text/javascript,${encodeURIComponent(code)}`)
 }
 
 /** A unit that a thread has taken, with what it said last. */

@@ -207,6 +207,7 @@ export class LogLoader {
 
   /** The segment that is being recovered while it is not yet among the loaded ones. */
   #loading: LogSegment | undefined
+  readonly #recovered = new Set<LogSegment>()
 
   #loadSegmentFiles(): void {
     const { context, segments } = this.#params
@@ -254,13 +255,31 @@ export class LogLoader {
       lastOffset: segment.baseOffset,
       reloadFromCleanShutdown: false,
     })
+    if (this.#isWalked(segment, producerState)) {
+      producerState.takeSnapshot()
+      return 0
+    }
     const truncated = segment.recover(producerState, leaderEpochs, (bytes, reason) => {
       const position = segment.file.size() - bytes
       this.#report(segment.logPath, `cut at byte ${position}: ${reason}`, bytes, position)
       beforeCut()
     })
     producerState.takeSnapshot()
+    this.#recovered.add(segment)
     return truncated
+  }
+
+  /**
+   * Whether a segment was recovered a moment ago, being loaded, and doing that again would find and leave everything as it
+   * is. Only the end of its offsets is told to `producerState` then.
+   */
+  #isWalked(segment: LogSegment, producerState: ProducerState): boolean {
+    if (!this.#recovered.has(segment)) return false
+    const { context, leaderEpochs } = this.#params
+    const plain = context.soundLogs?.plain(segment.logPath, segment.size)
+    if (plain === undefined || plain.latestEpoch > (leaderEpochs.latestEpoch ?? -1)) return false
+    if (plain.endOffset !== undefined) producerState.updateMapEndOffset(plain.endOffset)
+    return true
   }
 
   #recoverLog(): { readonly recoveryPoint: bigint; readonly nextOffset: bigint } {

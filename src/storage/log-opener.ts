@@ -18,6 +18,7 @@ import { ProducerState } from './producer-state.ts'
 import { LogSegment, type SegmentContext } from './segment.ts'
 import { LogSegments } from './segments.ts'
 import { wasClosedCleanly } from './shutdown-state.ts'
+import { SoundLogs } from './sound-logs.ts'
 
 /** Everything a log is made of once its folder is open. */
 export interface OpenedLog {
@@ -47,7 +48,8 @@ export function openLog(dir: string, options: LogOptions): OpenedLog {
     now: options.now ?? (() => BigInt(Date.now())),
     random: options.random ?? Math.random,
     readOnly,
-    soundLogs: options.soundLogs,
+    // A loader may walk a log twice, while it holds the lock.
+    soundLogs: options.soundLogs ?? (readOnly ? undefined : new SoundLogs()),
   }
   if (!readOnly && parsePartitionFolder(basename(dir)) === undefined) {
     throw new NotAPartitionError(`${dir} is not named like a partition`, {

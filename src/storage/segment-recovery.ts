@@ -1,6 +1,6 @@
 import { CorruptBatchError, InvalidRecordError } from '../errors.ts'
 import type { Batch } from '../records/batch.ts'
-import { crcMismatch, RECORD_BATCH_OVERHEAD } from '../records/record-batch.ts'
+import { crcMismatch, RECORD_BATCH_OVERHEAD, RecordBatch } from '../records/record-batch.ts'
 import type { BatchScanner } from './batch-scanner.ts'
 import type { LeaderEpochs } from './leader-epochs.ts'
 import type { LogFile } from './log-file.ts'
@@ -41,12 +41,28 @@ export function recoverSegment(segment: RecoverableSegment, params: RecoveryPara
   const { leaderEpochs, beforeCut, soundLogs } = params
   const { size } = log
   const soundTo = soundLogs?.soundTo(logPath, size) ?? 0
+  const { known, keep } = soundLogs?.walk(logPath, size) ?? {}
   let validBytes = 0
   let lastIndexEntry = 0
+  let highestEpoch = -1
+  let hasProducers = false
+  let endOffset: bigint | undefined
   let reason = 'the last batch is not complete'
+  const scanner = log.scanner({ start: 0, read: 'headers', name: logPath })
   try {
-    log.scan({ start: 0, name: logPath }, (batch, position, scanner) => {
-      if (scanner.position > soundTo) ensureValid(batch, scanner)
+    for (;;) {
+      const { position } = scanner
+      const header = known?.headerAt(position)
+      let batch: Batch | undefined
+      if (header === undefined) {
+        batch = scanner.next()
+        if (batch === undefined) break
+        if (scanner.position > soundTo) ensureValid(batch, scanner)
+      } else {
+        batch = new RecordBatch(header, logPath, position)
+        scanner.seek(position + batch.sizeInBytes)
+      }
+      keep?.(batch.buffer, position)
       const { lastOffset } = batch
       segment.ensureOffsetInRange(lastOffset, position)
       const max = segment.raiseMaxTimestamp(batch.maxTimestamp, lastOffset)
@@ -58,20 +74,29 @@ export function recoverSegment(segment: RecoverableSegment, params: RecoveryPara
       validBytes += batch.sizeInBytes
       if (batch.magic >= 2) {
         const epoch = batch.partitionLeaderEpoch
+        highestEpoch = Math.max(highestEpoch, epoch)
         const { latestEpoch } = leaderEpochs
         if (epoch >= 0 && (latestEpoch === undefined || epoch > latestEpoch)) {
           leaderEpochs.assign(epoch, batch.baseOffset)
         }
-        replay(batch, scanner, segment, params.producerState)
+        if (batch.hasProducerId) {
+          hasProducers = true
+          replay(batch, scanner, segment, params.producerState)
+        }
+        endOffset = lastOffset + 1n
+        params.producerState.updateMapEndOffset(endOffset)
       }
-      return undefined
-    })
+    }
   } catch (error) {
     if (!(error instanceof CorruptBatchError || error instanceof InvalidRecordError)) throw error
     reason = error.message
+  } finally {
+    scanner.close()
   }
   soundLogs?.learn(logPath, size, validBytes)
-  soundLogs?.learn(logPath, validBytes, validBytes) // when it is cut
+  if (validBytes === size && !hasProducers) {
+    soundLogs?.learnPlain(logPath, size, { latestEpoch: highestEpoch, endOffset })
+  }
   return log.keepUpTo(validBytes, (bytes) => {
     beforeCut(bytes, reason)
   })
@@ -92,12 +117,8 @@ function replay(
   segment: RecoverableSegment,
   producerState: ProducerState,
 ): void {
-  if (batch.hasProducerId) {
-    const completed = producerState.replay(batch.isControl ? scanner.whole(batch) : batch)
-    if (completed !== undefined) {
-      segment.updateTxnIndex(completed, producerState.lastStableOffset(completed))
-      producerState.completeTxn(completed)
-    }
-  }
-  producerState.updateMapEndOffset(batch.lastOffset + 1n)
+  const completed = producerState.replay(batch.isControl ? scanner.whole(batch) : batch)
+  if (completed === undefined) return
+  segment.updateTxnIndex(completed, producerState.lastStableOffset(completed))
+  producerState.completeTxn(completed)
 }

@@ -53,3 +53,55 @@ it('behind the part that is known, recovery looks at every checksum', () => {
   flip(path, second + 100)
   expect(recovered(dir, soundLogs)).toBe(bytes.readBigInt64BE(second))
 })
+
+it('keeps the headers of a walk, and the next one needs no other bytes', () => {
+  const soundLogs = new SoundLogs()
+  const first = batchBytes(0n, 300_000) // larger than all headers kept in one piece
+  const { keep } = soundLogs.walk('a.log', first.length * 2)
+  keep(first, 0)
+  keep(batchBytes(7n, 300_000), first.length)
+  soundLogs.learn('a.log', first.length * 2, first.length)
+  for (const size of [first.length * 2, first.length]) {
+    const { known } = soundLogs.walk('a.log', size)
+    expect(known.headerAt(0)).toEqual(first.subarray(0, 61))
+    expect(known.headerAt(first.length)?.readBigInt64BE(0)).toBe(7n)
+    expect(known.headerAt(first.length * 2)).toBeUndefined()
+    expect(soundLogs.lastKept('a.log', size)).toBe(first.length)
+  }
+  expect(soundLogs.walk('b.log', first.length).known.headerAt(0)).toBeUndefined()
+})
+
+it('keeps no headers behind a batch that it cannot keep', () => {
+  const soundLogs = new SoundLogs()
+  const legacy = batchBytes(1n, 100)
+  legacy[16] = 1
+  const { keep } = soundLogs.walk('a.log', 300)
+  keep(batchBytes(0n, 100), 0)
+  keep(legacy, 100)
+  keep(batchBytes(2n, 100), 200)
+  const { known } = soundLogs.walk('a.log', 300)
+  expect(known.headerAt(0)).toBeDefined()
+  expect(known.headerAt(100)).toBeUndefined()
+  expect(known.headerAt(200)).toBeUndefined()
+})
+
+it('keeps many headers, up to what memory is there for', () => {
+  const soundLogs = new SoundLogs()
+  const batches = 300_000
+  const { keep } = soundLogs.walk('a.log', batches * 100)
+  const bytes = batchBytes(0n, 100)
+  for (let i = 0; i < batches; i++) keep(bytes, i * 100)
+  const { known } = soundLogs.walk('a.log', batches * 100)
+  let kept = 0
+  while (known.headerAt(kept * 100) !== undefined) kept++
+  expect(kept).toBe(Math.ceil((16 * 2 ** 20) / 61))
+})
+
+/** A batch of format v2 as far as its header tells. */
+function batchBytes(baseOffset: bigint, size: number): Buffer {
+  const bytes = Buffer.alloc(size)
+  bytes.writeBigInt64BE(baseOffset, 0)
+  bytes.writeInt32BE(size - 12, 8)
+  bytes[16] = 2
+  return bytes
+}
