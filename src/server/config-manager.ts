@@ -54,7 +54,9 @@ export class ConfigManager {
       else next.set(name, value)
     }
     const refusal =
-      resource.type === 'topic' ? this.#checkTopic(resource.name, next) : checkBroker(next)
+      resource.type === 'topic'
+        ? this.#checkTopic(resource.name, next)
+        : (checkBroker(next) ?? this.#checkMinInsyncReplicas(resource.name, changes))
     if (refusal !== undefined) return refusal
     for (const value of changes.values()) {
       if (value === undefined || value.length <= MAX_VALUE_LENGTH) continue

@@ -133,7 +133,7 @@ export class ReplicaManager {
     const watermarks = { errorCode: 0, highWatermark, lastStableOffset, logStartOffset }
     try {
       if (request.lastFetchedEpoch >= 0) {
-        const end = log.endOffsetForEpoch(request.lastFetchedEpoch)
+        const end = endOffsetForEpoch(partition, request.lastFetchedEpoch)
         if (end === undefined || fetchOffset < logStartOffset) {
           return failedRead('OFFSET_OUT_OF_RANGE')
         }
@@ -161,6 +161,27 @@ export function failedRead(error: ErrorName): ReadResult {
   }
 }
 
+/**
+ * Where an epoch ends, undefined where that is unknown. A leader's own epoch begins at the end that the log had when it
+ * became leader, also while nothing has been appended in it; the log notes an epoch with its first batch.
+ *
+ * Kafka: Partition.makeLeader assigns the epoch's start; LeaderEpochFileCache.endOffsetFor
+ */
+export function endOffsetForEpoch(
+  { log, leaderEpoch }: Partition,
+  epoch: number,
+): { readonly epoch: number; readonly endOffset: bigint } | undefined {
+  if (epoch < 0 || epoch > leaderEpoch) return undefined
+  const { logEndOffset } = log
+  if (epoch === leaderEpoch) return { epoch, endOffset: logEndOffset }
+  return (
+    log.endOffsetForEpoch(epoch) ?? {
+      epoch: log.leaderEpochs.latestEpoch ?? epoch,
+      endOffset: logEndOffset,
+    }
+  )
+}
+
 /** What a client believes of the leader, against what is. @param known −1 where the client does not say */
 export function checkLeaderEpoch(known: number, leaderEpoch: number): ErrorName | undefined {
   if (known < 0 || known === leaderEpoch) return undefined
@@ -176,5 +197,9 @@ function refusal(error: unknown, logStartOffset: bigint): AppendResult {
     baseOffset: -1n,
     logAppendTimeMs: -1n,
     logStartOffset: WITHOUT_LOG_START.has(name) ? -1n : logStartOffset,
+    ...(error.rejection !== undefined && {
+      recordErrors: error.rejection.records,
+      errorMessage: error.rejection.message,
+    }),
   }
 }

@@ -28,6 +28,8 @@ export interface LeaderAppendParams {
   readonly logEndOffset: bigint
   readonly now: bigint
   readonly maxDecompressedBytes: number | undefined
+  /** `topic-partition`. */
+  readonly topicPartition: string
 }
 
 /** Checks what a producer or coordinator sends and gives it offsets; undefined where there is no complete batch. */
@@ -60,6 +62,7 @@ export function planLeaderAppend(
     partitionLeaderEpoch: leaderEpoch,
     now: params.now,
     maxDecompressedBytes: params.maxDecompressedBytes,
+    topicPartition: params.topicPartition,
   })
   if (validated.sizeMayHaveChanged) {
     for (const batch of validated.batches) {

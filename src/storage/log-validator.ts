@@ -2,7 +2,9 @@ import {
   CorruptBatchError,
   InvalidRecordError,
   InvalidTimestampError,
-  type KafkatsError,
+  MAX_RECORD_ERRORS,
+  type KafkatsErrorOptions,
+  type RecordRejection,
 } from '../errors.ts'
 import { crc32c } from '../bytes/checksum.ts'
 import { NO_TIMESTAMP, type Batch } from '../records/batch.ts'
@@ -35,6 +37,8 @@ export interface ValidationParams {
   readonly partitionLeaderEpoch: number
   readonly now: bigint
   readonly maxDecompressedBytes: number | undefined
+  /** `topic-partition`, which clients are told with what is refused. */
+  readonly topicPartition: string
 }
 
 export interface Validated {
@@ -47,8 +51,25 @@ export interface Validated {
   readonly sizeMayHaveChanged: boolean
 }
 
-/** What a leader keeps of a record while it decides. */
-type RecordCheck = Pick<LogRecord, 'timestamp'> & { readonly hasKey: boolean }
+/** What a leader looks at in a record before it decides. */
+interface RecordCheck {
+  readonly timestamp: bigint
+  readonly offset: bigint
+  /** Negative for a null key, as the value's. */
+  readonly keyLength: number
+  readonly valueLength: number
+}
+
+/** Why a record is refused: in our words for who sees the error, in Kafka's for a client. */
+interface RecordFault {
+  readonly isTimestamp: boolean
+  readonly text: string
+  readonly clientText: string
+  readonly hint?: string
+}
+
+/** How many errors of records the message of the whole shows. */
+const SHOWN_RECORD_ERRORS = 3
 
 const LOG_APPEND_TIME_BIT = 0x08
 /** Only the bits that Kafka writes survive when it writes a batch's attributes. */
@@ -155,8 +176,9 @@ interface CheckedRecords {
 /** Gathers the errors of a batch's records: one bad record refuses the batch, a bad timestamp names it. */
 class RecordErrors {
   #count = 0
-  #first: KafkatsError | undefined
-  #timestamp: KafkatsError | undefined
+  #first: RecordFault | undefined
+  #timestamp: RecordFault | undefined
+  readonly #records: { batchIndex: number; message: string }[] = []
   readonly #batch: Batch
   readonly #params: ValidationParams
 
@@ -166,22 +188,25 @@ class RecordErrors {
   }
 
   check(index: number, record: RecordCheck): boolean {
-    const error = this.#errorOf(index, record)
-    if (error === undefined) return true
+    const fault = this.#faultOf(index, record)
+    if (fault === undefined) return true
     this.#count++
-    this.#first ??= error
-    if (error instanceof InvalidTimestampError) this.#timestamp ??= error
+    this.#first ??= fault
+    if (fault.isTimestamp) this.#timestamp ??= fault
+    if (this.#records.length < MAX_RECORD_ERRORS) {
+      this.#records.push({ batchIndex: index, message: fault.clientText })
+    }
     return false
   }
 
-  #errorOf(index: number, record: RecordCheck): KafkatsError | undefined {
+  #faultOf(index: number, record: RecordCheck): RecordFault | undefined {
     const params = this.#params
-    const { place } = this.#batch
-    if (params.compact && !record.hasKey) {
-      return new InvalidRecordError(
-        `record ${index} of the batch has no key, which a compacted topic needs`,
-        place,
-      )
+    if (params.compact && record.keyLength < 0) {
+      return {
+        isTimestamp: false,
+        text: `record ${index} of the batch has no key, which a compacted topic needs`,
+        clientText: `Compacted topic cannot accept message without key in topic partition ${params.topicPartition}`,
+      }
     }
     const { timestamp } = record
     if (params.timestampType === 'CreateTime' && timestamp !== NO_TIMESTAMP) {
@@ -190,27 +215,61 @@ class RecordErrors {
         age > params.timestampBeforeMaxMs ||
         BigInt.asIntN(64, -age) > params.timestampAfterMaxMs
       ) {
-        return new InvalidTimestampError(
-          `record ${index} of the batch has timestamp ${timestamp}, outside ${params.now - params.timestampBeforeMaxMs} to ${params.now + params.timestampAfterMaxMs}`,
-          {
-            ...place,
-            hint: 'message.timestamp.before.max.ms and message.timestamp.after.max.ms set the limits, "--now" the clock',
-          },
-        )
+        const [oldest, newest] = [
+          params.now - params.timestampBeforeMaxMs,
+          params.now + params.timestampAfterMaxMs,
+        ]
+        return {
+          isTimestamp: true,
+          text: `record ${index} of the batch has timestamp ${timestamp}, outside ${oldest} to ${newest}`,
+          clientText: `Timestamp ${timestamp} of message with offset ${record.offset} is out of range. The timestamp should be within [${BigInt.asIntN(64, oldest)}, ${BigInt.asIntN(64, newest)}]`,
+          hint: 'message.timestamp.before.max.ms and message.timestamp.after.max.ms set the limits, "--now" the clock',
+        }
       }
     } else if (this.#batch.timestampType === 'LogAppendTime') {
-      return new InvalidTimestampError(
-        `record ${index} of the batch is of type LogAppendTime, which only the log may set`,
-        place,
-      )
+      return {
+        isTimestamp: true,
+        text: `record ${index} of the batch is of type LogAppendTime, which only the log may set`,
+        clientText: `Invalid timestamp type in message ${describe(record)}. Producer should not set timestamp type to LogAppendTime.`,
+      }
     }
     return undefined
   }
 
   throwIfAny(): void {
-    const error = this.#timestamp ?? this.#first
-    if (error !== undefined) throw error
+    const fault = this.#timestamp ?? this.#first
+    if (fault === undefined) return
+    const options: KafkatsErrorOptions = {
+      ...this.#batch.place,
+      hint: fault.hint,
+      rejection: this.#rejection(),
+    }
+    throw fault.isTimestamp
+      ? new InvalidTimestampError(fault.text, options)
+      : new InvalidRecordError(fault.text, options)
   }
+
+  #rejection(): RecordRejection {
+    const records = this.#records
+    if (this.#timestamp !== undefined) {
+      return { message: 'One or more records have been rejected due to invalid timestamp', records }
+    }
+    const shown = records
+      .slice(0, SHOWN_RECORD_ERRORS)
+      .map(
+        ({ batchIndex, message }) => `RecordError(batchIndex=${batchIndex}, message='${message}')`,
+      )
+    return {
+      message: `One or more records have been rejected due to ${this.#count} record errors in total, and only showing the first three errors at most: [${shown.join(', ')}]`,
+      records,
+    }
+  }
+}
+
+/** As Kafka prints a record. Kafka: common/record/DefaultRecord.java */
+function describe({ offset, timestamp, keyLength, valueLength }: RecordCheck): string {
+  const [key, value] = [Math.max(0, keyLength), Math.max(0, valueLength)]
+  return `DefaultRecord(offset=${offset}, timestamp=${timestamp}, key=${key} bytes, value=${value} bytes)`
 }
 
 /** Reads the varints where they stand; no record becomes an object, and no field a bigint while numbers are exact. */
@@ -273,7 +332,9 @@ function checkAnyRecords(batch: RecordBatch, params: ValidationParams): CheckedR
           64,
           baseTimestamp + (cursor.bigTimestampDelta ?? BigInt(cursor.timestampDelta)),
         )
-    if (errors.check(count, { timestamp, hasKey: cursor.keyLength >= 0 })) {
+    const { keyLength, valueLength } = cursor
+    const offset = baseOffset + BigInt(cursor.offsetDelta)
+    if (errors.check(count, { timestamp, offset, keyLength, valueLength })) {
       if (timestamp > maxTimestamp) maxTimestamp = timestamp
       const isNext = baseOffsetIsZero
         ? cursor.offsetDelta === count
@@ -293,7 +354,12 @@ function checkRecords(batch: Batch, params: ValidationParams, kept: LogRecord[])
   let maxTimestamp = NO_TIMESTAMP
   if (batch.magic < 2) (batch as LegacyBatch).ensureInnerValid(limits(params))
   for (const record of batch.records(limits(params))) {
-    const check = { timestamp: record.timestamp, hasKey: record.key !== null }
+    const check = {
+      timestamp: record.timestamp,
+      offset: record.offset,
+      keyLength: record.key?.length ?? -1,
+      valueLength: record.value?.length ?? -1,
+    }
     if (errors.check(count, check)) {
       if (record.timestamp > maxTimestamp) maxTimestamp = record.timestamp
       kept.push(record)

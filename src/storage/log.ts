@@ -52,6 +52,8 @@ export class Log {
   readonly loadFindings: readonly LoadFinding[]
   /** From `partition.metadata`. */
   readonly topicId: string | undefined
+  /** Of the folder. */
+  readonly #name: string
   readonly #options: LogOptions
   readonly #state: LogState
 
@@ -60,6 +62,7 @@ export class Log {
     const name = basename(dir)
     const folder = parsePartitionFolder(name)
     this.dir = dir
+    this.#name = name
     this.topic = folder?.topic ?? name
     this.partition = folder?.partition ?? -1
     this.loadFindings = opened.findings
@@ -163,6 +166,7 @@ export class Log {
       logEndOffset,
       now: context.now(),
       maxDecompressedBytes: this.#options.maxDecompressedBytes,
+      topicPartition: this.#name,
     }
     return planPlainAppend(bytes, params) ?? planLeaderAppend(bytes, params)
   }
