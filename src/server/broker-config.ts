@@ -12,7 +12,7 @@ export const BROKER_DEFAULTS = {
   'queued.max.request.bytes': '268435456',
   'connections.max.idle.ms': '600000',
   'max.connections': '10000',
-  'max.connections.per.ip': '1000',
+  'max.connections.per.ip': '2147483647',
   'fetch.max.bytes': '57671680',
   'max.incremental.fetch.session.cache.slots': '1000',
   'max.request.partition.size.limit': '2000',

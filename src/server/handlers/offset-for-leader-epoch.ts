@@ -10,7 +10,7 @@ import {
 } from '../../protocol/messages/offset-for-leader-epoch-response.ts'
 import { serveApi, type ApiHandler } from '../api-handler.ts'
 import type { BrokerServices } from '../broker-services.ts'
-import { checkLeaderEpoch } from '../replica-manager.ts'
+import { checkLeaderEpoch, endOffsetForEpoch } from '../replica-manager.ts'
 
 /** Kafka: core/server/ReplicaManager.scala, lastOffsetForLeaderEpoch */
 export function offsetForLeaderEpochHandler({ replicas }: BrokerServices): ApiHandler {
@@ -19,7 +19,7 @@ export function offsetForLeaderEpochHandler({ replicas }: BrokerServices): ApiHa
     if (typeof partition === 'string') return refused(wanted, partition)
     const epochError = checkLeaderEpoch(wanted.currentLeaderEpoch, partition.leaderEpoch)
     if (epochError !== undefined) return refused(wanted, epochError)
-    const end = partition.log.endOffsetForEpoch(wanted.leaderEpoch)
+    const end = endOffsetForEpoch(partition, wanted.leaderEpoch)
     return {
       errorCode: ERROR_CODES.NONE,
       partition: wanted.partition,
