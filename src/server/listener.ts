@@ -14,7 +14,7 @@ export interface ListenerOptions {
   readonly host: string
   /** 0 takes a free one. */
   readonly port: number
-  /** What Metadata tells the clients of this listener; by default where it is bound. */
+  /** What Metadata tells the clients of this listener; by default where it is bound. Port 0 is the bound one. */
   readonly advertised?: Endpoint | undefined
   readonly tls?: TlsOptions | undefined
   readonly limits: ConnectionLimits
@@ -28,6 +28,7 @@ export interface ListenerOptions {
 
 const SWEEP_MS = 1000
 const BACKLOG = 511
+const HANDSHAKE_MS = 10_000
 
 /**
  * A bound address and its connections.
@@ -39,6 +40,8 @@ export class Listener {
   readonly #options: ListenerOptions
   readonly #connections = new Set<Connection>()
   readonly #perAddress = new Map<string, number>()
+  /** Sockets without a TLS session yet, by {@link peerOf}. */
+  readonly #handshaking = new Map<string, Socket>()
   readonly #sweeper: NodeJS.Timeout
   #nextId = 1
   #address: Endpoint | undefined
@@ -49,7 +52,16 @@ export class Listener {
     this.#server =
       options.tls === undefined
         ? createServer({ allowHalfOpen: true, keepAlive: true }, accept)
-        : createTlsServer({ ...options.tls, allowHalfOpen: true }, accept)
+        : createTlsServer(
+            { handshakeTimeout: HANDSHAKE_MS, ...options.tls, allowHalfOpen: true },
+            (socket) => {
+              this.#handshaking.delete(peerOf(socket))
+              accept(socket)
+            },
+          )
+    if (options.tls !== undefined) {
+      this.#server.on('connection', (socket: Socket) => this.#acceptHandshake(socket))
+    }
     // What fails before a TLS session stands concerns that client alone.
     this.#server.on('tlsClientError', (_error, socket: Socket) => socket.destroy())
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
@@ -78,7 +90,9 @@ export class Listener {
 
   get advertised(): Endpoint {
     const { host, port } = this.address
-    return this.#options.advertised ?? { host: this.#options.host || host, port }
+    const { advertised } = this.#options
+    if (advertised === undefined) return { host: this.#options.host || host, port }
+    return advertised.port === 0 ? { host: advertised.host, port } : advertised
   }
 
   get connections(): ReadonlySet<Connection> {
@@ -91,11 +105,20 @@ export class Listener {
     const closed = once(this.#server, 'close')
     this.#server.close()
     for (const connection of this.#connections) connection.closeWhenAnswered()
+    for (const socket of this.#handshaking.values()) socket.destroy()
     const timer = setTimeout(() => {
       for (const connection of this.#connections) connection.close()
     }, graceMs)
     await closed
     clearTimeout(timer)
+  }
+
+  #acceptHandshake(socket: Socket): void {
+    const peer = peerOf(socket)
+    this.#handshaking.set(peer, socket)
+    socket.once('close', () => this.#handshaking.delete(peer))
+    const { maxConnections } = this.#options
+    if (this.#connections.size + this.#handshaking.size > maxConnections) socket.destroy()
   }
 
   #accept(socket: Socket): void {
@@ -133,4 +156,9 @@ export class Listener {
 function addressOf(server: Server): Endpoint {
   const { address, port } = server.address() as AddressInfo
   return { host: address, port }
+}
+
+/** Tells a TLS socket and the socket below it from all others that are open. */
+function peerOf(socket: Socket): string {
+  return `${socket.remoteAddress ?? ''} ${socket.remotePort ?? 0}`
 }
