@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import type { RecordSink } from '../inspect/record-sink.ts'
 import { BatchBuilder } from '../records/batch-builder.ts'
 import type { CompressionType } from '../records/compression.ts'
@@ -95,25 +96,35 @@ export class TopicAppender implements RecordSink {
   }
 
   add(timestamp: bigint, record: RecordInput): void {
-    const isSticky = record.key === null && this.#options.partition === undefined
-    const lane = this.#lanes[this.#partitionOf(record)]
-    if (lane === undefined) return
-    const { batchBytes, compressionType } = this.#options
-    const pending = lane.builder
-    if (pending !== undefined && pending.sizeWith(timestamp, record) > batchBytes) {
+    const { partition, batchBytes, compressionType } = this.#options
+    const isSticky = record.key === null && partition === undefined
+    let lane = this.#laneOf(record)
+    if (lane.builder !== undefined && lane.builder.sizeWith(timestamp, record) > batchBytes) {
       finishBatch(lane)
+      if (isSticky) lane = this.#nextLane()
     }
     const builder = (lane.builder ??= new BatchBuilder({ compressionType }))
     builder.append(timestamp, record)
     if (builder.uncompressedSize < batchBytes) return
     finishBatch(lane)
-    if (isSticky) this.#sticky = (this.#sticky + 1) % this.#lanes.length
+    if (isSticky) this.#nextLane()
   }
 
-  #partitionOf({ key }: RecordInput): number {
+  #laneOf({ key }: RecordInput): Lane {
     const { partition } = this.#options
-    if (partition !== undefined) return partition
-    return key === null ? this.#sticky : partitionForKey(key, this.#lanes.length)
+    const byKey = key === null ? this.#sticky : partitionForKey(key, this.#lanes.length)
+    return this.#lane(partition ?? byKey)
+  }
+
+  #nextLane(): Lane {
+    this.#sticky = (this.#sticky + 1) % this.#lanes.length
+    return this.#lane(this.#sticky)
+  }
+
+  #lane(partition: number): Lane {
+    const lane = this.#lanes[partition]
+    assert(lane !== undefined, `no partition ${partition} of ${this.#lanes.length}`)
+    return lane
   }
 
   /** Throws BrokerRefusedError; what other partitions took meanwhile is in their totals. */

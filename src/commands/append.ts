@@ -1,9 +1,12 @@
 import { Args, Flags } from '@oclif/core'
-import { closeSync, createReadStream, fstatSync, openSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
-import type { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { BaseCommand, EXIT, exitStatusFor } from '../cli/base-command.ts'
+import {
+  clusterFlags,
+  clusterTargetOf,
+  needOneTarget,
+  type ClusterTarget,
+} from '../cli/cluster-flags.ts'
 import { errorToJson, type ErrorJson } from '../cli/errors.ts'
 import {
   configFlag,
@@ -16,18 +19,19 @@ import {
 } from '../cli/flags.ts'
 import { formatBytes, formatCount } from '../cli/format.ts'
 import { parseConfig, parseOffset } from '../cli/parse.ts'
+import type { PartitionTotals } from '../client/topic-appender.ts'
 import { InvalidArgumentError } from '../errors.ts'
-import type { Encodings, ParsedRecord } from '../inspect/record-json.ts'
 import {
-  BatchSplitter,
-  LineSplitter,
-  parseHeader,
-  parseJsonLine,
-  parsePlainLine,
-} from '../inspect/record-input.ts'
+  appendRecords,
+  chunksOf,
+  openInput,
+  recordParser,
+  type Input,
+} from '../inspect/record-appending.ts'
+import { BatchSplitter, parseHeader } from '../inspect/record-input.ts'
 import { HEADER_SIZE_UP_TO_MAGIC } from '../records/batch.ts'
 import { batchAt } from '../records/batches.ts'
-import { COMPRESSION_TYPES } from '../records/compression.ts'
+import { COMPRESSION_TYPES, type CompressionType } from '../records/compression.ts'
 import {
   BatchAppender,
   lastBatchEpoch,
@@ -45,11 +49,10 @@ import { parseLogConfig } from '../storage/log-config.ts'
 import type { Log } from '../storage/log.ts'
 import { PartitionWriter } from '../storage/partition-writer.ts'
 
-/** With `--linger-ms 0`: how long input may stay away before it counts as paused. */
-const PAUSE_MS = 5
+/** Of a folder; of a cluster one for each partition that something was appended to. */
+type Totals = AppendTotals | readonly PartitionTotals[]
 
-export type AppendResult =
-  AppendTotals | { readonly error: ErrorJson; readonly result: AppendTotals }
+export type AppendResult = Totals | { readonly error: ErrorJson; readonly result: Totals }
 
 export default class Append extends BaseCommand<AppendResult> {
   static override enableJsonFlag = true
@@ -66,7 +69,11 @@ Where an append is refused, nothing of its batch reaches the log; what was accep
 and is reported, and the exit status is 1. In the data root of a broker that runs nothing is \
 written; while the command works the root's .kafka_cleanshutdown is away, so that a broker \
 recovers should it not finish. There the end is always flushed. A transaction marker counts as a \
-record.`
+record.
+
+With --bootstrap-server and --topic the records go to a running cluster, acknowledged by all \
+replicas in sync: by key to the partition that Kafka's own producer takes, without a key to one \
+partition until its batch is full, then to the next. FILE is the only argument then.`
   static override examples = [
     {
       description: 'Three records.',
@@ -96,8 +103,7 @@ record.`
   ]
   static override args = {
     dir: Args.string({
-      description: 'Partition folder, named topic-partition.',
-      required: true,
+      description: 'Partition folder, named topic-partition; not with --bootstrap-server.',
       ignoreStdin: true,
     }),
     file: Args.string({
@@ -199,12 +205,28 @@ record.`
     'broker-is-stopped': Flags.boolean({
       summary: 'Write although the data root looks as if its broker had crashed.',
     }),
+    ...clusterFlags,
   }
 
   override async run(): Promise<AppendResult> {
     const { args, flags } = await this.parse(Append)
     checkCombination(flags)
-    const dir = partitionDir(args.dir)
+    const target = clusterTargetOf(flags)
+    if (target !== undefined) {
+      // There is no folder, so the first argument is FILE.
+      needOneTarget(args.file === undefined ? 0 : 1, target)
+      const isForced = flags.fsync !== 'end' ? ('fsync' as const) : undefined
+      const given = isForced ?? OF_FOLDERS.find((name) => isGiven(flags[name]))
+      if (given !== undefined) {
+        throw new InvalidArgumentError(`--${given} is for folders, not for a cluster`)
+      }
+      if (flags.input === 'batches') {
+        throw new InvalidArgumentError('--input batches is for folders, not for a cluster')
+      }
+      return this.#appendToCluster(target, openInput(args.dir), { ...flags, input: flags.input })
+    }
+    needOneTarget(args.dir === undefined ? 0 : 1, target)
+    const dir = partitionDir(args.dir ?? '')
     const headers = (flags.header ?? []).map(parseHeader)
     const config = parseLogConfig(parseConfig(flags.config ?? []))
     const now = (): bigint => nowOf(flags.now)
@@ -232,7 +254,7 @@ record.`
       appender = new BatchAppender(log, {
         leaderEpoch: leaderEpochOf(log, epochOnDisk, flags),
         batchBytes: Math.min(
-          flags['batch-size'] ?? 16_384,
+          flags['batch-size'] ?? DEFAULT_BATCH_BYTES,
           config.maxMessageBytes,
           config.segmentBytes,
         ),
@@ -271,8 +293,41 @@ record.`
     return failure === undefined ? totals : this.#refused(failure, totals)
   }
 
+  async #appendToCluster(
+    target: ClusterTarget,
+    input: Input,
+    flags: AppendFlags & { readonly input: 'lines' | 'ndjson' },
+  ): Promise<AppendResult> {
+    const { Cluster } = await import('../client/cluster.ts')
+    const { TopicAppender } = await import('../client/topic-appender.ts')
+    const cluster = await Cluster.connect(target)
+    let failure: unknown
+    try {
+      const appender = await TopicAppender.open(cluster, target.topic, {
+        partition: target.partition,
+        batchBytes: flags['batch-size'] ?? DEFAULT_BATCH_BYTES,
+        compressionType: flags.compression,
+      })
+      try {
+        await appendRecords(appender, input, {
+          lingerMs: flags['linger-ms'],
+          parse: recordParser(flags.input, encodingsOf(flags), flags['key-separator']),
+          headers: (flags.header ?? []).map(parseHeader),
+          timestamp: () => flags.timestamp ?? nowOf(flags.now),
+        })
+      } catch (error) {
+        failure = error
+      }
+      const { totals } = appender
+      this.print(`${renderPartitions(totals)}\n`)
+      return failure === undefined ? totals : this.#refused(failure, totals)
+    } finally {
+      await cluster.close()
+    }
+  }
+
   /** What was accepted before the refusal stays, so both are told. */
-  #refused(failure: unknown, result: AppendTotals): AppendResult {
+  #refused(failure: unknown, result: Totals): AppendResult {
     if (!this.jsonEnabled()) this.reportError(failure)
     const isUsage = exitStatusFor(failure) === EXIT.usage
     this.setExitStatus(isUsage ? EXIT.usage : EXIT.failed)
@@ -280,13 +335,34 @@ record.`
   }
 }
 
-interface AppendFlags {
+const DEFAULT_BATCH_BYTES = 16_384
+
+/** Flags that say how a folder is written. */
+const OF_FOLDERS = [
+  'leader-epoch',
+  'allow-lower-epoch',
+  'producer-id',
+  'topic-id',
+  'config',
+  'max-decompressed-bytes',
+  'broker-is-stopped',
+] as const
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== false
+}
+
+type AppendFlags = WriteFlags & Parameters<typeof encodingsOf>[0]
+
+interface WriteFlags {
   readonly input: 'lines' | 'ndjson' | 'batches'
   readonly 'key-separator'?: string | undefined
   readonly header?: readonly string[] | undefined
   readonly timestamp?: bigint | undefined
   readonly 'batch-size'?: number | undefined
-  readonly compression: string
+  readonly compression: CompressionType
+  readonly 'linger-ms': number
+  readonly now?: bigint | undefined
   readonly 'leader-epoch'?: number | undefined
   readonly 'allow-lower-epoch': boolean
   readonly 'producer-id'?: bigint | undefined
@@ -365,124 +441,6 @@ function producerOf(
   }
 }
 
-/** A stream of chunks; `isFile` where all of it is at hand. */
-interface Input {
-  readonly stream: Readable
-  readonly isFile: boolean
-}
-
-/** Opened before the partition is touched, so that a wrong name changes nothing. */
-function openInput(path: string | undefined): Input {
-  if (path === undefined || path === '-') {
-    return { stream: process.stdin, isFile: isRegularFile(0) }
-  }
-  const fd = openSync(path, 'r')
-  const stat = fstatSync(fd)
-  if (stat.isDirectory()) {
-    closeSync(fd)
-    throw new InvalidArgumentError(`${path} is a folder`, { hint: 'name a file in it' })
-  }
-  const stream = createReadStream(path, { fd, highWaterMark: 1024 * 1024 })
-  return { stream, isFile: stat.isFile() }
-}
-
-function isRegularFile(fd: number): boolean {
-  try {
-    return fstatSync(fd).isFile()
-  } catch {
-    return false
-  }
-}
-
-type RecordParser = (line: Buffer, lineNumber: number) => ParsedRecord | undefined
-
-function recordParser(
-  input: 'lines' | 'ndjson',
-  encodings: Encodings,
-  separator: string | undefined,
-): RecordParser {
-  if (input === 'ndjson') return (line, number) => parseJsonLine(line, number, encodings)
-  const keySeparator = separator === undefined ? undefined : Buffer.from(separator)
-  return (line, number) => parsePlainLine(line, number, { keySeparator, encodings })
-}
-
-async function appendRecords(
-  appender: BatchAppender,
-  input: Input,
-  options: {
-    readonly lingerMs: number
-    readonly parse: RecordParser
-    readonly headers: readonly { readonly key: Buffer; readonly value: Buffer | null }[]
-    readonly timestamp: () => bigint
-  },
-): Promise<void> {
-  const lines = new LineSplitter()
-  const add = (line: Buffer, arrivedAt: bigint): void => {
-    const record = options.parse(line, lines.lineNumber)
-    if (record === undefined) return
-    const { key, value, timestamp = arrivedAt } = record
-    const headers =
-      options.headers.length === 0 ? record.headers : [...record.headers, ...options.headers]
-    appender.add(timestamp, { key, value, headers })
-  }
-  try {
-    for await (const chunk of withPauses(input, options.lingerMs, appender)) {
-      // What came together has one time: asking the clock for each line took longer than checking its batch.
-      const arrivedAt = options.timestamp()
-      for (const line of lines.push(chunk)) add(line, arrivedAt)
-      appender.appendReady()
-    }
-    for (const line of lines.end()) add(line, options.timestamp())
-  } finally {
-    // A line that is wrong takes nothing with it: the records before it are good.
-    if (appender.hasPending) appender.flush()
-  }
-}
-
-/** The chunks of the input; while the next one does not come, what waits is appended. */
-async function* withPauses(
-  input: Input,
-  lingerMs: number,
-  appender: BatchAppender,
-): AsyncGenerator<Buffer, void, void> {
-  const chunks = chunksOf(input)
-  if (input.isFile) {
-    yield* chunks
-    return
-  }
-  let waitingSince: number | undefined
-  try {
-    for (;;) {
-      const next = chunks.next()
-      // Where a flush below fails nobody waits for it any more.
-      next.catch(() => undefined)
-      if (appender.hasPending) {
-        waitingSince ??= performance.now()
-        const left = lingerMs === 0 ? PAUSE_MS : lingerMs - (performance.now() - waitingSince)
-        if (await isSlower(next, Math.max(0, left))) appender.flush()
-      }
-      if (!appender.hasPending) waitingSince = undefined
-      const result = await next
-      if (result.done === true) return
-      yield result.value
-    }
-  } finally {
-    input.stream.destroy()
-  }
-}
-
-async function isSlower(next: Promise<unknown>, ms: number): Promise<boolean> {
-  const timer = new AbortController()
-  const isLate = sleep(ms, true, { signal: timer.signal }).catch(() => false)
-  const result = await Promise.race([next.then(() => false), isLate])
-  timer.abort()
-  return result
-}
-
-function chunksOf(input: Input): AsyncIterableIterator<Buffer> {
-  return input.stream[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>
-}
-
 async function appendBatches(
   appender: BatchAppender,
   log: Log,
@@ -541,6 +499,16 @@ export function renderTotals(totals: AppendTotals): string {
   if (segmentsRolled > 0) parts.push(`${plural(segmentsRolled, 'new segment')}`)
   parts.push(`the log ends at ${totals.logEndOffset}`)
   return parts.join(', ')
+}
+
+/** The same of the partitions of a cluster, a line each. */
+function renderPartitions(partitions: readonly PartitionTotals[]): string {
+  if (partitions.length === 0) return 'nothing appended'
+  const lines = partitions.map(
+    ({ partition, records, batches, bytes, firstOffset, lastOffset }) =>
+      `${partition}: ${plural(records, 'record')} in ${plural(batches, 'batch', 'batches')} (${formatBytes(bytes)}) at offsets ${firstOffset} to ${lastOffset}`,
+  )
+  return lines.join('\n')
 }
 
 function plural(count: number, one: string, many = `${one}s`): string {
