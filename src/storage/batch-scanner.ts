@@ -17,6 +17,9 @@ import { acquireIoBuffer, IO_BUFFER_BYTES, PAGE_BYTES, releaseIoBuffer } from '.
 /** A batch this large is hopped over by reading only its header, where nobody asks for more: copying 8 KiB costs as much as a call. */
 const HOP_FROM_BYTES = 8 * 1024
 const HOP_WINDOW_BYTES = 256
+/** The first read is as small as looking up one batch needs; each further one is larger, for who reads on. */
+const FIRST_READ_BYTES = 16 * 1024
+const READ_GROWTH = 4
 const LARGEST_IN_WINDOW = IO_BUFFER_BYTES - PAGE_BYTES
 const LEGACY_CRC_FROM = 16
 
@@ -54,6 +57,7 @@ export class BatchScanner {
   #windowEnd = 0
   #large: Buffer | undefined
   #lastSize = 0
+  #readBytes = FIRST_READ_BYTES
   #position: number
 
   constructor(file: OpenFile, options: BatchScannerOptions) {
@@ -172,7 +176,7 @@ export class BatchScanner {
   #ensure(position: number, length: number, hop: boolean, wanted = length): number {
     if (position < this.#windowStart || position + length > this.#windowEnd) {
       const start = hop ? position : position - (position % PAGE_BYTES)
-      const most = hop ? HOP_WINDOW_BYTES : IO_BUFFER_BYTES
+      const most = hop ? HOP_WINDOW_BYTES : this.#nextReadBytes(position - start + length)
       const to = Math.min(this.end, Math.max(this.#readTo, position + wanted))
       const read = this.#file.read(this.#bytes(), 0, Math.min(most, to - start), start)
       this.#windowStart = start
@@ -185,6 +189,13 @@ export class BatchScanner {
       }
     }
     return position - this.#windowStart
+  }
+
+  /** At least `needed`, which fits into the window. */
+  #nextReadBytes(needed: number): number {
+    const bytes = this.#readBytes
+    this.#readBytes = Math.min(bytes * READ_GROWTH, IO_BUFFER_BYTES)
+    return Math.max(bytes, needed)
   }
 
   #readLarge(position: number, size: number): Buffer {

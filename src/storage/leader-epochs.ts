@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from '../errors.ts'
 import {
   type CheckpointLine,
+  encodeCheckpoint,
   parseInt32,
   parseInt64,
   readCheckpoint,
@@ -33,6 +34,8 @@ const UNDEFINED: EpochEndOffset = { epoch: -1, endOffset: -1n }
  */
 export class LeaderEpochs {
   #entries: EpochEntry[] = []
+  /** The entries are known to be in the file, in just this form. */
+  #isWritten = false
   readonly #write: (entries: readonly EpochEntry[]) => void
 
   /**
@@ -50,13 +53,14 @@ export class LeaderEpochs {
   /** Epochs kept in a file, which is created empty when absent. */
   static open(fileSystem: FileSystem, path: string): LeaderEpochs {
     if (!fileSystem.exists(path)) fileSystem.open(path, 'create').close()
-    return new LeaderEpochs(readEpochs(fileSystem, path), (entries) => {
-      writeCheckpoint(
-        fileSystem,
-        path,
-        entries.map(({ epoch, startOffset }) => [epoch, startOffset]),
-      )
+    const epochs = new LeaderEpochs(readEpochs(fileSystem, path), (entries) => {
+      writeCheckpoint(fileSystem, path, entries.map(fieldsOf))
     })
+    const written = encodeCheckpoint(epochs.#entries.map(fieldsOf))
+    epochs.#isWritten =
+      fileSystem.stat(path)?.size === written.length &&
+      fileSystem.readFile(path, written.length).equals(written)
+    return epochs
   }
 
   /** The epochs of a file, none when it is absent; changes stay in memory. */
@@ -91,7 +95,13 @@ export class LeaderEpochs {
    * @throws InvalidArgumentError when either is negative
    */
   assign(epoch: number, startOffset: bigint): void {
-    if (this.#assign(epoch, startOffset)) this.#write(this.#entries)
+    if (this.#assign(epoch, startOffset)) this.#save()
+  }
+
+  #save(): void {
+    this.#isWritten = false // it may fail
+    this.#write(this.#entries)
+    this.#isWritten = true
   }
 
   #assign(epoch: number, startOffset: bigint): boolean {
@@ -139,27 +149,35 @@ export class LeaderEpochs {
   /** Forgets what starts at or above `endOffset`; a negative one changes nothing. */
   truncateFromEnd(endOffset: bigint): void {
     if (endOffset < 0n) return
-    if (this.#dropFromEnd((entry) => entry.startOffset >= endOffset)) this.#write(this.#entries)
+    if (this.#dropFromEnd((entry) => entry.startOffset >= endOffset)) this.#save()
   }
 
-  /** Forgets what ended at or below `startOffset`, and lets the epoch of that offset start there. */
+  /**
+   * Forgets what ended at or below `startOffset`, and lets the epoch of that offset start there. Kafka writes the file even
+   * where that changes nothing, as with each opening, but behind the caller's back.
+   */
   truncateFromStart(startOffset: bigint): void {
     const index = this.#entries.findLastIndex((entry) => entry.startOffset <= startOffset)
     const first = this.#entries[index]
     if (first === undefined) return
+    if (index === 0 && first.startOffset === startOffset && this.#isWritten) return
     this.#entries = [{ epoch: first.epoch, startOffset }, ...this.#entries.slice(index + 1)]
-    this.#write(this.#entries)
+    this.#save()
   }
 
   /** Forgets all. */
   clear(): void {
     this.#entries = []
-    this.#write(this.#entries)
+    this.#save()
   }
 }
 
 function readEpochs(fileSystem: FileSystem, path: string): EpochEntry[] {
   return readCheckpoint(fileSystem, path, 2).map(readEpochEntry)
+}
+
+function fieldsOf({ epoch, startOffset }: EpochEntry): readonly [number, bigint] {
+  return [epoch, startOffset]
 }
 
 function readEpochEntry({ fields, error }: CheckpointLine): EpochEntry {
