@@ -124,7 +124,7 @@ export class GroupCoordinator {
   #scheduleExpiry(): void {
     this.#expiry.start(this.#config.number('offsets.retention.check.interval.ms'), () => {
       this.#scheduleExpiry()
-      this.#offsets.expire()
+      if (this.#table.isLoaded) this.#offsets.expire()
     })
   }
 
@@ -202,6 +202,8 @@ export class GroupCoordinator {
     },
   ): ErrorName {
     const group = this.#groupFor(groupId)
+    // Who is asked for is not known yet, and is given the time.
+    if (group === 'COORDINATOR_LOAD_IN_PROGRESS') return 'NONE'
     return typeof group === 'string' ? group : this.#membership.heartbeat(group, request)
   }
 
@@ -288,6 +290,7 @@ export class GroupCoordinator {
         readonly state: GroupState
       }[] {
     if (this.#table.isClosed) return 'COORDINATOR_NOT_AVAILABLE'
+    if (!this.#table.isLoaded) return 'COORDINATOR_LOAD_IN_PROGRESS'
     return this.#table.all().map(({ groupId, protocolType, state }) => ({
       groupId,
       protocolType: protocolType ?? '',

@@ -1,8 +1,10 @@
 import { ERROR_CODES, errorName, type ErrorName } from '../../protocol/error-codes.ts'
 import { readGroupRecord, type CoordinatorRecord } from '../../protocol/coordinator-record.ts'
 import type { GroupRecord } from '../../protocol/messages/group-records.ts'
+import type { Batch } from '../../records/batch.ts'
 import { BatchBuilder } from '../../records/batch-builder.ts'
 import { readEndTransactionMarker } from '../../records/control-record.ts'
+import type { LogRecord } from '../../records/record.ts'
 import type { MetadataImage } from '../metadata/metadata-image.ts'
 import type { ReplicaManager } from '../replica-manager.ts'
 import type { GroupClock } from './group-clock.ts'
@@ -116,30 +118,46 @@ export class GroupLog {
   }
 
   /**
-   * What stands in a partition, up to its high watermark. Records of types that are not known, or that are damaged, are
-   * passed over: the latter are told to `onDamage`.
+   * Some of what stands in a partition, up to its high watermark. Records of types that are not known, or that are
+   * damaged, are passed over: the latter are told to `onDamage`.
+   * @param range.records whole batches until so many records were read
+   * @returns where to go on, undefined at the end
    */
-  *read(partition: number, onDamage: (error: unknown) => void): Generator<GroupEvent, void, void> {
+  read(
+    partition: number,
+    range: { readonly startOffset: bigint | undefined; readonly records: number },
+    onEvent: (event: GroupEvent) => void,
+    onDamage: (error: unknown) => void,
+  ): bigint | undefined {
     const target = this.#replicas.partition(OFFSETS_TOPIC, partition)
-    if (typeof target === 'string') return
-    for (const batch of target.log.batches({ isolation: 'read_uncommitted' })) {
-      const { producerId, isTransactional } = batch
-      for (const logRecord of batch.records()) {
-        const { offset, key, value } = logRecord
+    if (typeof target === 'string') return undefined
+    const { startOffset } = range
+    let left = range.records
+    for (const batch of target.log.batches({ startOffset, isolation: 'read_uncommitted' })) {
+      if (left <= 0) return batch.baseOffset
+      for (const record of batch.records()) {
+        left--
         try {
-          if (batch.isControl) {
-            const marker = readEndTransactionMarker(logRecord)
-            if (marker !== undefined) yield { kind: 'marker', producerId, outcome: marker.type }
-          } else if (key !== null) {
-            const record = readGroupRecord({ key, value })
-            if (record === undefined) continue
-            const owner = isTransactional ? producerId : undefined
-            yield { kind: 'record', record, raw: { key, value }, offset, producerId: owner }
-          }
+          const event = eventOf(batch, record)
+          if (event !== undefined) onEvent(event)
         } catch (error) {
           onDamage(error)
         }
       }
     }
+    return undefined
   }
+}
+
+function eventOf(batch: Batch, logRecord: LogRecord): GroupEvent | undefined {
+  const { producerId, isTransactional } = batch
+  if (batch.isControl) {
+    const marker = readEndTransactionMarker(logRecord)
+    return marker && { kind: 'marker', producerId, outcome: marker.type }
+  }
+  const { offset, key, value } = logRecord
+  const record = key === null ? undefined : readGroupRecord({ key, value })
+  if (key === null || record === undefined) return undefined
+  const owner = isTransactional ? producerId : undefined
+  return { kind: 'record', record, raw: { key, value }, offset, producerId: owner }
 }

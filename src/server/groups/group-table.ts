@@ -9,8 +9,21 @@ import { OffsetStore } from './offset-store.ts'
 /** In which order the records of a KIP-848 group are taken away, by the type in front of their keys. */
 const CONSUMER_TOMBSTONE_ORDER: readonly number[] = [8, 7, 6, 4, 5, 16, 3]
 
+/** Read at once when a partition is first asked for: some tenths of a second. */
+const RECORDS_AT_ONCE = 20_000
+/** Read at a time in the background. */
+const RECORDS_A_SLICE = 2000
+
+/** How far a partition has been read. */
+interface Loading {
+  nextOffset: bigint | undefined
+  isDone: boolean
+  readonly found: Set<string>
+}
+
 /**
- * All groups and their offsets. A partition of `__consumer_offsets` is read when something in it is first asked for.
+ * All groups and their offsets. A partition of `__consumer_offsets` is read when something in it is first asked for. Where
+ * that takes long it is done a slice at a time, and who asks meanwhile is told to wait.
  *
  * Groups of the KIP-848 protocol that a Kafka has left appear as Empty classic groups with their offsets. Their records are
  * kept until such a group is joined or deleted; Kafka converts an empty one in the same way.
@@ -24,7 +37,7 @@ export class GroupTable {
   readonly #groups = new Map<string, ClassicGroup>()
   /** Keys of live records of KIP-848 groups, by group. */
   readonly #consumerKeys = new Map<string, Map<string, Buffer>>()
-  readonly #loaded = new Set<number>()
+  readonly #partitions = new Map<number, Loading>()
   readonly #maxGroups: number
   readonly #onLoaded: (group: ClassicGroup) => void
   readonly #onFailure: (error: unknown) => void
@@ -58,11 +71,13 @@ export class GroupTable {
   /** Why nothing can be asked of the group here. */
   refusal(groupId: string): ErrorName | undefined {
     if (this.#isClosed) return 'COORDINATOR_NOT_AVAILABLE'
-    return this.log.serves(this.log.partitionFor(groupId)) ? undefined : 'NOT_COORDINATOR'
+    const partition = this.log.partitionFor(groupId)
+    if (!this.log.serves(partition)) return 'NOT_COORDINATOR'
+    return this.#load(partition, RECORDS_AT_ONCE) ? undefined : 'COORDINATOR_LOAD_IN_PROGRESS'
   }
 
+  /** Ask for a refusal first, which reads the group's partition. */
   find(groupId: string): ClassicGroup | undefined {
-    this.#load(this.log.partitionFor(groupId))
     return this.#groups.get(groupId)
   }
 
@@ -74,10 +89,21 @@ export class GroupTable {
     return group
   }
 
-  /** Every group, of partitions too that nobody has asked for yet. */
+  /** Every group, of partitions too that nobody has asked for yet, however long it takes. */
   all(): ClassicGroup[] {
-    for (let partition = 0; partition < this.log.partitionCount; partition++) this.#load(partition)
+    for (let partition = 0; partition < this.log.partitionCount; partition++) {
+      this.#load(partition, Infinity)
+    }
     return [...this.#groups.values()]
+  }
+
+  /** All partitions have been read; where little is left to read, it is. */
+  get isLoaded(): boolean {
+    let left = RECORDS_AT_ONCE
+    for (let partition = 0; partition < this.log.partitionCount && left > 0; partition++) {
+      left = this.#load(partition, left) ? left - 1 : 0
+    }
+    return left > 0
   }
 
   /** Those that are in memory. */
@@ -85,11 +111,11 @@ export class GroupTable {
     return this.#groups.values()
   }
 
-  /** Reads one more partition ahead. @returns false when all are read */
+  /** Reads on in the background. @returns false when all is read */
   loadNext(): boolean {
     for (let partition = 0; partition < this.log.partitionCount; partition++) {
-      if (this.#loaded.has(partition)) continue
-      this.#load(partition)
+      if (this.#partitions.get(partition)?.isDone === true) continue
+      this.#load(partition, RECORDS_A_SLICE)
       return true
     }
     return false
@@ -121,20 +147,36 @@ export class GroupTable {
     this.#consumerKeys.delete(groupId)
   }
 
-  #load(partition: number): void {
-    if (this.#loaded.has(partition)) return
-    this.#loaded.add(partition)
-    const found = new Set<string>()
+  /** @returns whether the partition has been read to its end */
+  #load(partition: number, records: number): boolean {
+    let loading = this.#partitions.get(partition)
+    if (loading === undefined) {
+      loading = { nextOffset: undefined, isDone: false, found: new Set() }
+      this.#partitions.set(partition, loading)
+    }
+    if (loading.isDone) return true
+    const { found, nextOffset: startOffset } = loading
     try {
-      for (const event of this.log.read(partition, this.#onFailure)) this.#replay(event, found)
+      const onEvent = (event: GroupEvent): void => this.#replay(event, found)
+      loading.nextOffset = this.log.read(
+        partition,
+        { startOffset, records },
+        onEvent,
+        this.#onFailure,
+      )
     } catch (error) {
       // Damage in the file: what stands before it counts.
+      loading.nextOffset = undefined
       this.#onFailure(error)
     }
+    if (loading.nextOffset !== undefined) return false
+    loading.isDone = true
     for (const groupId of found) {
       const group = this.#groups.get(groupId)
       if (group !== undefined) this.#onLoaded(group)
     }
+    found.clear()
+    return true
   }
 
   #replay(event: GroupEvent, found: Set<string>): void {

@@ -380,3 +380,34 @@ describe('groups', () => {
     expect(fetched(groups, 'g')).toBe(1n)
   })
 })
+
+it('many records are read a slice at a time, and who asks meanwhile waits', () => {
+  const groups = harness()
+  const offsets = Array.from({ length: 1000 }, (_, partition) => ({
+    topic: 'orders',
+    partition,
+    offset: 5n,
+    leaderEpoch: -1,
+    metadata: '',
+    topicId: ZERO_UUID,
+  }))
+  const request = { groupId: 'g', memberId: '', groupInstanceId: null, generation: -1 }
+  for (let i = 0; i < 45; i++) {
+    groups.coordinator.commitOffsets({ ...request, retentionMs: -1n, apiVersion: 8, offsets })
+  }
+  groups.restart()
+  const { coordinator } = groups
+  expect(fetched(groups, 'g')).toBe('COORDINATOR_LOAD_IN_PROGRESS')
+  expect(groups.join('g')?.error).toBe('COORDINATOR_LOAD_IN_PROGRESS')
+  expect(fetched(groups, 'g')).toBe(5n)
+  groups.restart()
+  expect(coordinator).not.toBe(groups.coordinator)
+  expect(groups.coordinator.list()).toBe('COORDINATOR_LOAD_IN_PROGRESS')
+  const beat = { memberId: 'm', groupInstanceId: null, generation: 1 }
+  expect(groups.coordinator.heartbeat('g', beat)).toBe('NONE')
+  // In the background too.
+  groups.coordinator.start()
+  groups.clock.advance(0)
+  expect(groups.coordinator.list()).toHaveLength(1)
+  expect(fetched(groups, 'g')).toBe(5n)
+})
