@@ -22,12 +22,16 @@ export class LocalLog {
     readonly segments: LogSegments
     readonly logEndOffset: bigint
     readonly recoveryPoint: bigint
+    /** Where the last segment's sound part ends, where that may lie before the end of the file. */
+    readonly logEndPosition?: number | undefined
   }) {
     this.context = params.context
     this.segments = params.segments
     this.#recoveryPoint = params.recoveryPoint
     this.#logEnd = { offset: params.logEndOffset }
     this.updateLogEndOffset(params.logEndOffset)
+    const { logEndPosition: position } = params
+    if (position !== undefined) this.#logEnd = { ...this.#logEnd, position }
   }
 
   get activeSegment(): LogSegment {

@@ -10,7 +10,7 @@ import {
 import { diskFileSystem, type FileSystem } from './file-system.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
 import { parseLogConfig, type ConfigProperties, type LogConfig } from './log-config.ts'
-import { LogLoader, type LoadFinding } from './log-loader.ts'
+import { LogLoader, type LoadedOffsets, type LoadFinding } from './log-loader.ts'
 import { DEFAULT_PRODUCER_ID_EXPIRATION_MS, type LogOptions } from './log-options.ts'
 import { PartitionLock } from './partition-lock.ts'
 import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts'
@@ -33,6 +33,8 @@ export interface OpenedLog {
   readonly logStartOffset: bigint
   readonly recoveryPoint: bigint
   readonly logEndOffset: bigint
+  /** Of a log that may not be repaired: behind its last sound batch. */
+  readonly logEndPosition?: number | undefined
   readonly findings: readonly LoadFinding[]
   readonly topicId: string | undefined
 }
@@ -93,6 +95,7 @@ function openForWriting(context: SegmentContext, options: LogOptions): OpenedLog
       logStartOffsetCheckpoint: options.logStartOffset ?? 0n,
       recoveryPointCheckpoint: options.recoveryPoint ?? 0n,
     }).load()
+    locateFirstUnstable(segments, producerState, loaded)
     const topicId = initializeTopicId(fs, join(dir, PARTITION_METADATA_NAME), options.topicId)
     const state = { leaderEpochs, producerState, producerStateIsLoaded: true }
     return { context, segments, ...state, lock, ...loaded, topicId }
@@ -100,6 +103,27 @@ function openForWriting(context: SegmentContext, options: LogOptions): OpenedLog
     for (const segment of segments.all) segment.closeHandles()
     lock.abandon()
     throw error
+  }
+}
+
+/**
+ * Kafka looks up where the oldest open transaction begins, which opens the offset index there, and an index that was
+ * opened is trimmed to whole entries on close.
+ *
+ * Kafka: storage/internals/log/UnifiedLog.java, maybeIncrementFirstUnstableOffset
+ */
+function locateFirstUnstable(
+  segments: LogSegments,
+  producerState: ProducerState,
+  { logStartOffset, logEndOffset }: LoadedOffsets,
+): void {
+  const first = producerState.firstUnstableOffset
+  if (first === undefined) return
+  const offset = first > logStartOffset ? first : logStartOffset
+  if (offset >= logEndOffset) return
+  let segment = segments.floor(offset)
+  while (segment !== undefined && segment.translateOffset(offset) === undefined) {
+    segment = segments.higher(segment.baseOffset)
   }
 }
 
@@ -138,6 +162,9 @@ function openReadOnly(context: SegmentContext, options: LogOptions): OpenedLog {
       hint: 'name the folder of a partition, such as …/orders-0',
     })
   }
+  const logEndOffset = last.readNextOffset()
+  const lastBatch =
+    logEndOffset > last.baseOffset ? last.translateOffset(logEndOffset - 1n) : undefined
   const checkpoint = options.logStartOffset ?? 0n
   const metadata = join(dir, PARTITION_METADATA_NAME)
   return {
@@ -149,7 +176,8 @@ function openReadOnly(context: SegmentContext, options: LogOptions): OpenedLog {
     lock: undefined,
     logStartOffset: checkpoint > first.baseOffset ? checkpoint : first.baseOffset,
     recoveryPoint: options.recoveryPoint ?? 0n,
-    logEndOffset: last.readNextOffset(),
+    logEndOffset,
+    logEndPosition: lastBatch === undefined ? 0 : lastBatch.position + lastBatch.sizeInBytes,
     findings: [],
     topicId: fs.exists(metadata) ? readPartitionMetadata(fs, metadata).topicId : undefined,
   }
