@@ -93,7 +93,7 @@ function makeLimits(dir: string): Pick<Peers, 'limits' | 'native'> {
   return { limits: ['python3', join(HERE, 'limits.py')], native: 'Python' }
 }
 
-export function describeMachine(dir: string, { native }: Peers): Machine {
+export function describeMachine(dir: string, { native }: Pick<Peers, 'native'>): Machine {
   const firstLine = (program: string, ...args: string[]): string =>
     execFileSync(program, args, { encoding: 'utf8' }).split('\n')[0] ?? ''
   const all = cpus()

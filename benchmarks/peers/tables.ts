@@ -6,18 +6,18 @@ import { figureOf, UNITS, type Figure, type GroupResult, type Results } from './
 import { median, spreadOf, threeDigits, type Spread } from './statistics.ts'
 
 /** Columns, then lines of cells. */
-interface Cells {
+export interface Cells {
   readonly head: readonly string[]
   readonly rows: readonly (readonly string[])[]
   /** How many columns at the beginning are text, to the left. */
   readonly texts: number
 }
 
-function spread({ median, lowest, highest }: Spread, unit: string): string {
+export function spread({ median, lowest, highest }: Spread, unit: string): string {
   return `${threeDigits(median)} [${threeDigits(lowest)} to ${threeDigits(highest)}] ${unit}`
 }
 
-function reached(isReached: boolean | undefined): string {
+export function reached(isReached: boolean | undefined): string {
   return isReached === undefined ? '–' : isReached ? 'yes' : 'no'
 }
 
@@ -128,13 +128,13 @@ function everything(results: Results): Cells {
   return { head: ['group', 'what', 'runs', ...units], texts: 2, rows }
 }
 
-function text({ head, rows, texts }: Cells, width: number): string {
+export function text({ head, rows, texts }: Cells, width: number): string {
   const align = head.map((_, column) => (column < texts ? 'left' : 'right'))
   const plain = rows.map((row) => row.map((cell) => cell.replaceAll('`', '')))
   return renderTable({ head, rows: plain, align, width })
 }
 
-function markdown({ head, rows, texts }: Cells): string {
+export function markdown({ head, rows, texts }: Cells): string {
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
   const rule = head.map((_, column) => (column < texts ? '---' : '---:'))
@@ -172,15 +172,23 @@ export function sectionsOf(results: Results): Readonly<Record<string, string>> {
   }
 }
 
+/** {@link fillPage} with what `bench:peers` has measured. */
+export function renderPage(page: string, results: Results): Promise<string> {
+  return fillPage(page, 'bench:peers', sectionsOf(results))
+}
+
 /**
- * A page with what stands between `<!-- bench:peers NAME -->` and `<!-- /bench:peers -->` made anew, formatted as Prettier
- * wants it. Throws for a name that there is not, and for a page without any mark.
+ * A page with what stands between `<!-- MARK NAME -->` and `<!-- /MARK -->` made anew, formatted as Prettier wants it.
+ * Throws for a name that there is not, and for a page without any mark.
  */
-export async function renderPage(page: string, results: Results): Promise<string> {
-  const sections = sectionsOf(results)
+export async function fillPage(
+  page: string,
+  mark: string,
+  sections: Readonly<Record<string, string>>,
+): Promise<string> {
   let count = 0
   const filled = page.replace(
-    /(<!-- bench:peers (\w+) -->\n)[\s\S]*?(<!-- \/bench:peers -->)/g,
+    new RegExp(`(<!-- ${mark} (\\w+) -->\\n)[\\s\\S]*?(<!-- /${mark} -->)`, 'g'),
     (_, begin: string, name: string, end: string) => {
       const section = sections[name]
       if (section === undefined) throw new Error(`there is no section "${name}"`)
