@@ -22,7 +22,17 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   storage: ['records', 'bytes', 'errors.ts'],
   inspect: ['storage', 'records', 'bytes', 'errors.ts'],
   cli: ['errors.ts'],
-  commands: ['cli', 'client', 'inspect', 'storage', 'records', 'bytes', 'errors.ts'],
+  commands: [
+    'cli',
+    'client',
+    'inspect',
+    'server',
+    'protocol',
+    'storage',
+    'records',
+    'bytes',
+    'errors.ts',
+  ],
   protocol: ['bytes', 'records', 'errors.ts'],
   server: ['protocol', 'storage', 'records', 'bytes', 'errors.ts'],
   // Reads and writes a cluster where inspect reads and writes a folder, and gives what inspect takes.
