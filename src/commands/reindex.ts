@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { Args } from '@oclif/core'
 import { BaseCommand, EXIT, exitStatusFor, type ExitStatus } from '../cli/base-command.ts'
 import { errorToJson, type ErrorJson } from '../cli/errors.ts'
@@ -57,6 +58,7 @@ denser one though nothing is wrong with it. Give the topic's settings with --con
       backup: !flags['no-backup'],
       backupDir: flags['backup-dir'],
       brokerIsStopped: flags['broker-is-stopped'],
+      threads: availableParallelism(),
     }
     const targets = (argv as string[]).flatMap((path) => mendTargets(diskFileSystem, path))
     const [only] = targets

@@ -15,6 +15,7 @@ import { Log } from '../storage/log.ts'
 import type { FileChange, OverlayFileSystem } from '../storage/overlay-file-system.ts'
 import { PartitionLock } from '../storage/partition-lock.ts'
 import { readSnapshotFile, type ProducerSnapshotEntry } from '../storage/producer-snapshot.ts'
+import type { SoundLogs } from '../storage/sound-logs.ts'
 import { shownPath, type MendFinding, type MendResult, type MendTarget } from './mend-result.ts'
 import {
   isRefusal,
@@ -23,6 +24,7 @@ import {
   type MendOptions,
   type MendOutcome,
 } from './mend-run.ts'
+import { MendThreads } from './mend-threads.ts'
 
 const DERIVED = ['offset-index', 'time-index', 'txn-index', 'snapshot']
 const NEVER = 2n ** 62n
@@ -40,21 +42,32 @@ const MAX_DERIVED_BYTES = 0x7fff_ffff
  */
 export function reindexPartition(target: MendTarget, options: MendOptions): MendResult {
   let rebuilt: OverlayFileSystem | undefined
-  return runMend(target, options, {
-    command: 'reindex',
-    concerns: ({ path }) => isDerived(basename(path)),
-    plan: (overlay) => {
-      rebuilt = overlay
-      try {
-        return rebuild(target, overlay, options)
-      } catch (error) {
-        throw isRefusal(error) ? refused(target, error) : error
-      }
-    },
-    act: (fs, changes) => {
-      if (rebuilt !== undefined) replaceDerived(target, fs, changes, rebuilt, options)
-    },
+  const threads = MendThreads.start(target.dir, {
+    threads: options.threads ?? 1,
+    recoveryPoint: 0n,
+    withoutIndexes: true,
   })
+  const { soundLogs } = threads
+  try {
+    return runMend(target, options, {
+      command: 'reindex',
+      concerns: ({ path }) => isDerived(basename(path)),
+      plan: (overlay) => {
+        rebuilt = overlay
+        try {
+          return rebuild(target, overlay, options, soundLogs)
+        } catch (error) {
+          throw isRefusal(error) ? refused(target, error) : error
+        }
+      },
+      act: (fs, changes) => {
+        if (rebuilt !== undefined) replaceDerived(target, fs, changes, rebuilt, options)
+      },
+      soundLogs,
+    })
+  } finally {
+    threads.close()
+  }
 }
 
 function isDerived(name: string): boolean {
@@ -66,6 +79,7 @@ function rebuild(
   target: MendTarget,
   overlay: OverlayFileSystem,
   options: MendOptions,
+  soundLogs: SoundLogs,
 ): MendOutcome {
   const { dir } = target
   const state = readRootState(overlay, dir)
@@ -83,6 +97,7 @@ function rebuild(
     logStartOffset: state?.logStartOffset,
     highWatermark: 'manual',
     producerIdExpirationMs: NEVER, // what the log says, whatever day it is
+    soundLogs,
   })
   const { logStartOffset, logEndOffset, loadFindings } = log
   log.close()

@@ -72,10 +72,13 @@ export function runMend(target: MendTarget, options: MendOptions, work: MendWork
   const planned = fingerprint(fs, target.dir)
   const overlay = new OverlayFileSystem(fs)
   const { findings, logStartOffset } = work.plan(overlay)
-  const before = readableEnd(fs, target.dir, work.soundLogs)
-  const changes = overlay
-    .changes()
-    .filter((change) => isReported(target, change) && work.concerns?.(change) !== false)
+  const all = overlay.changes()
+  const changes = all.filter(
+    (change) => isReported(target, change) && work.concerns?.(change) !== false,
+  )
+  const before = readableEnd(fs, target.dir, (path, size) =>
+    all.some((change) => change.path === path) ? undefined : work.soundLogs?.lastKept(path, size),
+  )
   // Asked of the overlay while what it lies over is as it was.
   const after = folderState(overlay, target.dir, logStartOffset)
   let backup: string | undefined
@@ -195,7 +198,8 @@ function folderState(fs: FileSystem, dir: string, logStartOffset: bigint): Folde
 function readableEnd(
   fs: FileSystem,
   dir: string,
-  soundLogs: SoundLogs | undefined,
+  /** Where a batch begins that the walk over a log reaches, as late as possible. */
+  reached: (path: string, size: number) => number | undefined,
 ): bigint | undefined {
   const base = fs
     .list(dir)
@@ -209,8 +213,7 @@ function readableEnd(
   const path = join(dir, logFileName(base))
   if (fs.stat(path)?.isFile !== true) return undefined
   const file = fs.open(path, 'read')
-  // Up to a batch that is known to be reached, the walk would find nothing else.
-  const start = soundLogs?.lastKept(path, file.size()) ?? 0
+  const start = reached(path, file.size()) ?? 0
   const scanner = new BatchScanner(file, { read: 'headers', start })
   let end = base
   try {
