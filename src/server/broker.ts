@@ -204,7 +204,13 @@ export class Broker {
           slots: config.number('max.incremental.fetch.session.cache.slots'),
         }),
         producerIds: new ProducerIdManager(store),
-        groups: new GroupCoordinator({ config, replicas, image: () => store.image, readOnly }),
+        groups: new GroupCoordinator({
+          config,
+          replicas,
+          image: () => store.image,
+          readOnly,
+          onFailure: (error) => options.onTaskFailure?.('groups', error),
+        }),
         readOnly,
       }
       services.topics.onDelete = (topic) => services.groups.topicDeleted(topic.name)
@@ -316,6 +322,7 @@ async function listen(
     budget: new RequestBudget(config.number('queued.max.request.bytes')),
     handler: (frame, connection) => dispatcher.dispatch(frame, connection, listener.advertised),
     onFailure: options.onFailure,
+    onListenerFailure: (error) => options.onTaskFailure?.('listener', error),
   })
   return listener
 }

@@ -44,6 +44,8 @@ export interface ConnectionOptions {
 const READ_AHEAD_BYTES = 65_536
 const SIZE_BYTES = 4
 const PIECE_BYTES = 4 * 1024 * 1024
+/** So long a client may take to close its side, and to take the last answer. */
+const END_MS = 1000
 
 /**
  * One client. Requests are taken one at a time, and the next only when the response of the one before has left, so
@@ -58,12 +60,15 @@ export class Connection {
   readonly #options: ConnectionOptions
   #busy = false
   #isTaking = false
+  #isCorked = false
   #isSending = false
   #paused = false
   #ended = false
   #closed = false
   /** Set by {@link closeWhenAnswered}: what is in hand is answered, nothing more is taken. */
   #closing = false
+  /** The last answer has left; what still comes is read away. */
+  #isEnding = false
   #heldBytes = 0
   #lastProgress = Date.now()
   #sentBefore = 0
@@ -103,6 +108,8 @@ export class Connection {
 
   /** Ends it at once; a response that is being sent stays incomplete. */
   close(): void {
+    // What was answered before has left by then.
+    this.#uncork()
     this.socket.destroy()
     this.#onClose()
   }
@@ -136,6 +143,7 @@ export class Connection {
   }
 
   #received(chunk: Buffer): void {
+    if (this.#isEnding) return
     this.#lastProgress = Date.now()
     this.#assembler.push(chunk)
     this.#options.budget.take(chunk.length)
@@ -167,11 +175,21 @@ export class Connection {
     // An answer given at once comes back here from below: the loop goes on then, so that the stack does not grow.
     if (this.#isTaking) return
     this.#isTaking = true
+    // Requests that came together are answered together: a write to the socket costs more than to append a small batch.
+    this.#isCorked = true
+    this.socket.cork()
     try {
       this.#takeRequests()
     } finally {
       this.#isTaking = false
+      this.#uncork()
     }
+  }
+
+  #uncork(): void {
+    if (!this.#isCorked) return
+    this.#isCorked = false
+    this.socket.uncork()
   }
 
   #takeRequests(): void {
@@ -256,7 +274,10 @@ export class Connection {
   /** @returns undefined where the socket has taken everything already */
   #send(parts: readonly ResponsePart[]): Promise<unknown> | undefined {
     const { socket } = this
-    if (!parts.every((part) => part instanceof Uint8Array)) return this.#transfer(parts)
+    if (!parts.every((part) => part instanceof Uint8Array)) {
+      this.#uncork()
+      return this.#transfer(parts)
+    }
     let taken = true
     socket.cork()
     for (const part of parts) taken = socket.write(part)
@@ -273,11 +294,14 @@ export class Connection {
   }
 
   #end(): void {
+    if (this.#isEnding || this.#closed) return
     this.#closing = true
+    this.#isEnding = true
+    this.#options.budget.giveBack(this.#assembler.drop())
     this.socket.end()
-    // A client that never closes its side would hold the socket for ever.
+    // A client that never closes its side, or sends on for ever, would hold the socket.
     this.socket.resume()
-    this.socket.setTimeout(1000, () => this.socket.destroy())
+    setTimeout(() => this.close(), END_MS).unref()
   }
 
   #fail(error: unknown): void {

@@ -58,6 +58,15 @@ export class FrameAssembler {
     return this.#take(size)
   }
 
+  /** Forgets everything that came and was not taken. @returns how many bytes that was */
+  drop(): number {
+    const bytes = this.#bytes
+    this.#chunks = []
+    this.#start = 0
+    this.#bytes = 0
+    return bytes
+  }
+
   #size(): number {
     const first = this.#chunks[0]
     if (first !== undefined && first.length - this.#start >= SIZE_BYTES) {

@@ -24,6 +24,8 @@ export interface ListenerOptions {
   readonly budget: RequestBudget
   readonly handler: RequestHandler
   readonly onFailure?: ((error: unknown, connection: Connection) => void) | undefined
+  /** Told where the system fails to accept a connection; the listener goes on. */
+  readonly onListenerFailure?: ((error: unknown) => void) | undefined
 }
 
 const SWEEP_MS = 1000
@@ -79,6 +81,7 @@ export class Listener {
       clearInterval(listener.#sweeper)
       throw error
     }
+    listener.#server.on('error', (error) => options.onListenerFailure?.(error))
     return listener
   }
 

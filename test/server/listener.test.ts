@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { connect, type Socket } from 'node:net'
+import { connect, Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, expect, it } from 'vitest'
@@ -344,3 +344,47 @@ it('keeps no descriptor of a client that vanished', async () => {
   }
   await expect.poll(() => listener.connections.size).toBe(0)
 })
+
+it('keeps nothing of what a client sends on behind the last answer, and ends it in time', async () => {
+  const budget = new RequestBudget(8 * MIB)
+  const listener = await listen((frame) => ({ parts: [framed(frame)], thenClose: true }), {
+    budget,
+  })
+  const client = new Client(listener)
+  client.send('refused')
+  expect(await client.text()).toBe('refused')
+  let most = 0
+  const until = Date.now() + 3000
+  while (listener.connections.size > 0 && Date.now() < until) {
+    client.socket.write(Buffer.alloc(65_536, 1))
+    most = Math.max(most, budget.bytes)
+    await sleep(5)
+  }
+  expect(most).toBeLessThan(MIB)
+  expect(listener.connections.size).toBe(0)
+  expect(budget.bytes).toBe(0)
+})
+
+it('goes on when the system fails to accept a connection', async () => {
+  const failures: unknown[] = []
+  const listener = await listen(echo, { onListenerFailure: (error) => failures.push(error) })
+  const error = Object.assign(new Error('accept ENOBUFS'), { code: 'ENOBUFS' })
+  serverOf(listener).emit('error', error)
+  expect(failures).toEqual([error])
+  const client = new Client(listener)
+  client.send('still here')
+  expect(await client.text()).toBe('still here')
+})
+
+/** What Node listens with: only it can fail so. */
+function serverOf({ address }: Listener): Server {
+  const { _getActiveHandles: handles } = process as unknown as {
+    readonly _getActiveHandles: () => readonly unknown[]
+  }
+  const found = handles().find((handle): handle is Server => {
+    if (!(handle instanceof Server)) return false
+    const bound = handle.address()
+    return typeof bound === 'object' && bound?.port === address.port
+  })
+  return found ?? expect.fail('no server')
+}
