@@ -43,7 +43,11 @@ async function start(): Promise<Broker> {
   const broker = await startBroker({
     dir: temporaryFolder(),
     port: 0,
-    brokerConfig: { 'auto.create.topics.enable': 'false', 'offsets.topic.num.partitions': '1' },
+    brokerConfig: {
+      'auto.create.topics.enable': 'false',
+      'group.initial.rebalance.delay.ms': '0',
+      'offsets.topic.num.partitions': '1',
+    },
     topics: { orders: { partitions: 1 } },
     onFailure: (error) => failures.push(error),
   })
