@@ -152,12 +152,24 @@ function appendOn({ dir, source, bytes: limit }: Command): object {
   return answer
 }
 
+const madeValues = new Map<number, readonly Buffer[]>()
+
+/** Made once: what one run leaves behind would count as the next one's memory. Views of a pool, as `Buffer.from` makes them. */
+function valuesOf(recordSize: number): readonly Buffer[] {
+  let values = madeValues.get(recordSize)
+  if (values === undefined) {
+    values = Array.from({ length: Math.floor(POOL_BYTES / recordSize) }, (_, i) => {
+      const value = Buffer.allocUnsafe(recordSize)
+      for (let j = 0; j < recordSize; j++) value[j] = 97 + ((i * 7 + j * 13) % 26)
+      return value
+    })
+    madeValues.set(recordSize, values)
+  }
+  return values
+}
+
 function appendRecords({ dir, bytes: goal, recordSize }: Command): object {
-  const values = Array.from({ length: Math.floor(POOL_BYTES / recordSize) }, (_, i) => {
-    const value = Buffer.alloc(recordSize)
-    for (let j = 0; j < recordSize; j++) value[j] = 97 + ((i * 7 + j * 13) % 26)
-    return value
-  })
+  const values = valuesOf(recordSize)
   const log = Log.open(dir)
   const limit = goal - BATCH_BYTES
   let bytes = 0
