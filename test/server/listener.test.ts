@@ -388,3 +388,36 @@ function serverOf({ address }: Listener): Server {
   })
   return found ?? expect.fail('no server')
 }
+
+it('sends the answers of requests that came together before it ends the connection for one of them', async () => {
+  for (const how of ['close', 'throw'] as const) {
+    const handler: RequestHandler = (frame) => {
+      if (frame.toString() !== 'bad') return { parts: [framed(frame)] }
+      if (how === 'throw') throw new Error('bad')
+      return 'close'
+    }
+    const client = new Client(await listen(handler))
+    client.socket.write(Buffer.concat(['one', 'two', 'bad', 'four'].map(framed)))
+    expect([await client.text(), await client.text(), await client.text()]).toEqual([
+      'one',
+      'two',
+      undefined,
+    ])
+  }
+})
+
+it('writes the answers of requests that came together at once', async () => {
+  const peers: Socket[] = []
+  let corkedBytes = 0
+  const client = new Client(
+    await listen((frame, connection) => {
+      peers.push(connection.socket)
+      corkedBytes = Math.max(corkedBytes, connection.socket.writableLength)
+      return { parts: [framed(frame)] }
+    }),
+  )
+  client.socket.write(Buffer.concat(['one', 'two', 'end'].map(framed)))
+  for (const text of ['one', 'two', 'end']) expect(await client.text()).toBe(text)
+  expect(corkedBytes).toBe(2 * 7)
+  expect(peers.at(-1)?.writableCorked).toBe(0)
+})
