@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path'
-import { InvalidArgumentError, KafkatsError } from '../errors.ts'
-import { cleanableRange } from './cleanable.ts'
+import { InvalidArgumentError, KafkatsError, LogClosedError, StorageIoError } from '../errors.ts'
+import { cleanableRange, type CleanableRange } from './cleanable.ts'
 import { ensureNoBroker, type LockProbe } from './data-root-guard.ts'
 import { CLEAN_SHUTDOWN_NAME } from './data-root.ts'
 import {
@@ -61,6 +61,8 @@ export interface LogManagerOptions {
 const OWN_TOPICS: readonly string[] = ['__cluster_metadata']
 /** The epoch in the marker where none was registered. */
 const NO_BROKER_EPOCH = -1n
+/** When a folder is tried again that could not be removed. */
+const REMOVE_AGAIN_MS = 60_000n
 
 /**
  * All logs of a data root, which is locked while they are open. What a crash leaves is recovered at the opening; a clean
@@ -83,6 +85,9 @@ export class LogManager {
   readonly #highWatermarks: ReadonlyMap<string, bigint>
   readonly #cleanerOffsets: Map<string, bigint>
   readonly #wasClean: boolean
+  /** What the checkpoint files may name. */
+  #checkpointed: Set<string>
+  readonly #uncleanable = new Set<string>()
   #lastFlushMs = new Map<string, bigint>()
   #isClosed = false
 
@@ -100,6 +105,9 @@ export class LogManager {
         ? this.#readCheckpoint(REPLICATION_OFFSET_CHECKPOINT_NAME)
         : new Map()
     this.#cleanerOffsets = this.#readCheckpoint(CLEANER_OFFSET_CHECKPOINT_NAME)
+    this.#checkpointed = new Set(
+      [this.#recoveryPoints, this.#logStarts, this.#cleanerOffsets].flatMap((of) => [...of.keys()]),
+    )
     // Gone before the first log is opened: a crash from here on must be one for the next opening.
     if (this.#wasClean && options.readOnly !== true) {
       this.#fs.remove(marker)
@@ -160,7 +168,18 @@ export class LogManager {
         file: join(this.root, name),
       })
     }
-    return this.#open(topic, partition, name, topicId)
+    try {
+      // A crash must not give it what the checkpoints say of one of its name that was deleted.
+      if (this.#checkpointed.has(name)) {
+        this.checkpoint()
+        this.#writeCleanerOffsets()
+      }
+      return this.#open(topic, partition, name, topicId)
+    } catch (error) {
+      // What is left of it would stand in the way of the next attempt.
+      this.#tryRemoveTree(join(this.root, name))
+      throw error
+    }
   }
 
   /**
@@ -189,6 +208,8 @@ export class LogManager {
     log.abandon()
     this.#logs.delete(name)
     this.#cleanerOffsets.delete(name)
+    this.#uncleanable.delete(name)
+    this.#lastFlushMs.delete(name)
     const unique = Buffer.from(randomUuid(), 'base64url').toString('hex')
     const suffix = `.${unique}${folderSuffix}`
     // A folder's name is at most 255 bytes long; the topic is cut, never the suffix.
@@ -214,15 +235,22 @@ export class LogManager {
     const now = this.#now()
     for (const [name, at] of this.#deleted) {
       if (at > now && options.all !== true) continue
-      this.#removeTree(join(this.root, name))
       this.#deleted.delete(name)
+      const dir = join(this.root, name)
+      try {
+        // Somebody else may have done it.
+        if (this.#fs.exists(dir)) this.#removeTree(dir)
+      } catch (error) {
+        this.#deleted.set(name, now + REMOVE_AGAIN_MS)
+        throw error
+      }
     }
   }
 
-  /** Flushes logs whose `flush.ms` is over. */
+  /** Flushes logs whose `flush.ms` is over. Throws the first failure when all had their turn. */
   flushDirty(): void {
     const now = this.#now()
-    for (const [name, { log }] of this.#logs) {
+    this.#forEach((log, name) => {
       const last = this.#lastFlushMs.get(name) ?? now
       this.#lastFlushMs.set(name, last)
       if (log.recoveryPoint >= log.logEndOffset) this.#lastFlushMs.set(name, now)
@@ -230,51 +258,89 @@ export class LogManager {
         log.flush()
         this.#lastFlushMs.set(name, now)
       }
-    }
+    })
   }
 
-  /** Retention: deletes segments of logs with `cleanup.policy` delete, and those below a log start. @returns how many */
+  /** One log that fails keeps the others from nothing. A log that failed before was told of then. */
+  #forEach(work: (log: Log, name: string) => void): void {
+    const failures: unknown[] = []
+    for (const [name, { log }] of this.#logs) {
+      try {
+        work(log, name)
+      } catch (error) {
+        if (!(error instanceof LogClosedError)) failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
+  }
+
+  /**
+   * Retention: deletes segments of logs with `cleanup.policy` delete, and those below a log start. Throws the first failure
+   * when all had their turn.
+   * @returns how many
+   */
   deleteOldSegments(): number {
     let deleted = 0
-    for (const { log } of this.#logs.values()) deleted += log.deleteOldSegments()
+    this.#forEach((log) => {
+      deleted += log.deleteOldSegments()
+    })
     return deleted
   }
 
-  /** Compacts the dirtiest log of those that are dirty enough. @returns its `topic-partition`, undefined where none is */
+  /**
+   * Compacts the dirtiest log of those that are dirty enough. Where that fails the next one is tried, and the failure is
+   * thrown in the end; a log whose records cannot be read is left alone from then on, as by Kafka.
+   * @returns its `topic-partition`, undefined where none is
+   */
   cleanDirtiest(): string | undefined {
     const now = this.#now()
-    const candidates = [...this.#logs]
-      .filter(([, { log }]) => log.config.compact)
-      .map(([name, { log }]) => {
+    const candidates: { name: string; log: Log; range: CleanableRange }[] = []
+    const failures: unknown[] = []
+    const guarded = (name: string, work: () => void): boolean => {
+      try {
+        work()
+        return true
+      } catch (error) {
+        if (!(error instanceof LogClosedError)) failures.push(error)
+        // A disk may have room again the next time.
+        if (!(error instanceof StorageIoError)) this.#uncleanable.add(name)
+        return false
+      }
+    }
+    for (const [name, { log }] of this.#logs) {
+      if (!log.config.compact || this.#uncleanable.has(name)) continue
+      guarded(name, () => {
         const range = cleanableRange(log, { checkpoint: this.#cleanerOffsets.get(name), now })
-        return { name, log, range }
+        const isDirty = range.dirtyRatio > log.config.minCleanableDirtyRatio
+        if (range.cleanableBytes > 0 && isDirty) candidates.push({ name, log, range })
       })
-      .filter(
-        ({ log, range }) =>
-          range.cleanableBytes > 0 && range.dirtyRatio > log.config.minCleanableDirtyRatio,
-      )
-      .sort((a, b) => b.range.dirtyRatio - a.range.dirtyRatio)
-    const dirtiest = candidates[0]
-    if (dirtiest === undefined) return undefined
-    const { firstDirtyOffset, firstUncleanableOffset } = dirtiest.range
-    const { endOffset } = dirtiest.log.clean({
+    }
+    candidates.sort((a, b) => b.range.dirtyRatio - a.range.dirtyRatio)
+    const cleaned = candidates.find((each) => guarded(each.name, () => this.#clean(each)))
+    if (failures.length > 0) throw failures[0]
+    return cleaned?.name
+  }
+
+  #clean({ name, log, range }: { name: string; log: Log; range: CleanableRange }): void {
+    const { firstDirtyOffset, firstUncleanableOffset } = range
+    const { dedupeBufferBytes } = this.#options
+    const { endOffset } = log.clean({
       firstDirtyOffset,
       firstUncleanableOffset,
-      ...(this.#options.dedupeBufferBytes !== undefined && {
-        dedupeBufferBytes: this.#options.dedupeBufferBytes,
-      }),
+      ...(dedupeBufferBytes !== undefined && { dedupeBufferBytes }),
     })
-    this.#cleanerOffsets.set(dirtiest.name, endOffset)
-    writeOffsetCheckpoint(
-      this.#fs,
-      join(this.root, CLEANER_OFFSET_CHECKPOINT_NAME),
-      this.#cleanerOffsets,
-    )
-    return dirtiest.name
+    this.#cleanerOffsets.set(name, endOffset)
+    this.#checkpointed.add(name)
+    this.#writeCleanerOffsets()
+  }
+
+  #writeCleanerOffsets(): void {
+    const path = join(this.root, CLEANER_OFFSET_CHECKPOINT_NAME)
+    writeOffsetCheckpoint(this.#fs, path, this.#cleanerOffsets)
   }
 
   removeExpiredProducers(): void {
-    for (const { log } of this.#logs.values()) log.removeExpiredProducers()
+    this.#forEach((log) => log.removeExpiredProducers())
   }
 
   /** Writes recovery points, log starts and high watermarks, as a broker does every minute (watermarks every 5 s). */
@@ -298,6 +364,7 @@ export class LogManager {
       ),
     )
     this.checkpointHighWatermarks()
+    this.#checkpointed = new Set([...this.#logs.keys(), ...this.#cleanerOffsets.keys()])
   }
 
   checkpointHighWatermarks(): void {
@@ -327,7 +394,11 @@ export class LogManager {
         log.close()
       } catch (error) {
         failures.push(error)
-        log.abandon()
+        try {
+          log.abandon()
+        } catch (another) {
+          failures.push(another)
+        }
       }
     }
     try {
@@ -386,26 +457,33 @@ export class LogManager {
   ): ManagedLog {
     const { configOf, readOnly, fs, now } = this.#options
     const dir = join(this.root, name)
+    const isNew = newTopicId !== undefined
     const highWatermark = this.#highWatermarks.get(name)
     const log = Log.open(dir, {
       config: configOf(topic),
       highWatermark: highWatermark === undefined ? 'logEndOffset' : 'manual',
-      cleanShutdown: this.#wasClean || newTopicId !== undefined,
-      recoveryPoint: this.#recoveryPoints.get(name),
-      logStartOffset: this.#logStarts.get(name),
+      cleanShutdown: this.#wasClean || isNew,
+      // A new log's name may be that of one which was deleted since the checkpoints were read.
+      recoveryPoint: isNew ? undefined : this.#recoveryPoints.get(name),
+      logStartOffset: isNew ? undefined : this.#logStarts.get(name),
       topicId: newTopicId,
       readOnly,
       fs,
       now,
     })
-    if (highWatermark !== undefined) log.updateHighWatermark(highWatermark)
-    const metadataPath = join(dir, PARTITION_METADATA_NAME)
-    const topicId = this.#fs.exists(metadataPath)
-      ? readPartitionMetadata(this.#fs, metadataPath).topicId
-      : undefined
-    const managed = { topic, partition, log, topicId }
-    this.#logs.set(name, managed)
-    return managed
+    try {
+      if (highWatermark !== undefined) log.updateHighWatermark(highWatermark)
+      const metadataPath = join(dir, PARTITION_METADATA_NAME)
+      const topicId = this.#fs.exists(metadataPath)
+        ? readPartitionMetadata(this.#fs, metadataPath).topicId
+        : undefined
+      const managed = { topic, partition, log, topicId }
+      this.#logs.set(name, managed)
+      return managed
+    } catch (error) {
+      log.abandon()
+      throw error
+    }
   }
 
   /** An unreadable checkpoint counts as none, as for a broker: the logs tell what it said, only slower. */
@@ -417,6 +495,14 @@ export class LogManager {
     } catch (error) {
       if (!(error instanceof KafkatsError)) throw error
       return new Map()
+    }
+  }
+
+  #tryRemoveTree(dir: string): void {
+    try {
+      if (this.#fs.exists(dir)) this.#removeTree(dir)
+    } catch {
+      // The failure that brought us here is the one to tell.
     }
   }
 

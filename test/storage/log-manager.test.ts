@@ -12,6 +12,7 @@ import { describe, expect, it } from 'vitest'
 import { PartitionLockedError } from '../../src/errors.ts'
 import { BatchBuilder } from '../../src/records/batch-builder.ts'
 import type { Log } from '../../src/storage/index.ts'
+import { diskFileSystem, storageIoError, type FileSystem } from '../../src/storage/file-system.ts'
 import { LogManager, type LogManagerOptions } from '../../src/storage/log-manager.ts'
 import { FIXTURES } from '../support/fixtures.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
@@ -264,6 +265,101 @@ describe('settings that are altered while logs are open', () => {
     const { log } = manager.create({ topic: 'orders', partition: 0 }, TOPIC_ID)
     expect(() => manager.updateConfig('orders', { 'segment.bytes': 'x' })).toThrow('segment.bytes')
     expect(log.config.segmentBytes).toBe(1_073_741_824)
+    manager.close()
+  })
+})
+
+it('a new log has nothing from one of its name that was deleted', () => {
+  const root = temporaryFolder()
+  const first = open(root)
+  const { log } = first.create({ topic: 'a', partition: 0 }, TOPIC_ID)
+  append(log, '0', '1', '2')
+  log.incrementLogStartOffset(2n)
+  first.close()
+  const second = open(root)
+  expect(logOf(second, 'a-0').logStartOffset).toBe(2n)
+  second.delete({ topic: 'a', partition: 0 })
+  const again = second.create({ topic: 'a', partition: 0 }, 'EAECAwQFBgcICQoLDA0ODw').log
+  expect([again.logStartOffset, again.logEndOffset]).toEqual([0n, 0n])
+  append(again, 'new')
+  second.abandon()
+  const third = open(root)
+  expect(valuesOf(logOf(third, 'a-0'))).toEqual(['new'])
+  expect(logOf(third, 'a-0').logStartOffset).toBe(0n)
+  third.close()
+})
+
+describe('a log that fails', () => {
+  /** Refuses what changes files in one folder. */
+  function failing(): { fs: FileSystem; broken: { folder: string | undefined } } {
+    const broken: { folder: string | undefined } = { folder: undefined }
+    const refuse = (path: string): void => {
+      if (broken.folder === undefined || !path.includes(broken.folder)) return
+      const cause = Object.assign(new Error('no space'), { code: 'ENOSPC' })
+      throw storageIoError('write to', path, cause)
+    }
+    const fs: FileSystem = {
+      ...diskFileSystem,
+      open: (path, mode) => {
+        if (mode !== 'read') refuse(path)
+        const file = diskFileSystem.open(path, mode)
+        const sync = file.sync.bind(file)
+        file.sync = () => {
+          refuse(path)
+          sync()
+        }
+        return file
+      },
+      rename: (from, to) => {
+        refuse(from)
+        diskFileSystem.rename(from, to)
+      },
+    }
+    return { fs, broken }
+  }
+
+  it('keeps the others from nothing: flushes, retention, compaction', () => {
+    const { fs, broken } = failing()
+    const root = temporaryFolder()
+    let now = NOW
+    const manager = open(root, {
+      fs,
+      now: () => now,
+      configOf: () => ({
+        'cleanup.policy': 'compact,delete',
+        'min.cleanable.dirty.ratio': '0.01',
+        'retention.bytes': '-1',
+        'retention.ms': '1000',
+        'flush.ms': '10',
+        'segment.bytes': '1048576',
+      }),
+    })
+    const bad = manager.create({ topic: 'bad', partition: 0 }, TOPIC_ID).log
+    const good = manager.create({ topic: 'good', partition: 0 }, TOPIC_ID).log
+    for (const log of [bad, good]) append(log, 'a', 'b')
+    broken.folder = 'bad-0'
+    manager.flushDirty()
+    now += 100n
+    expect(() => manager.flushDirty()).toThrow('the disk is full')
+    expect(good.recoveryPoint).toBe(2n)
+    good.roll()
+    append(good, 'c')
+    expect(manager.cleanDirtiest()).toBe('good-0')
+    now += 10_000n
+    expect(manager.deleteOldSegments()).toBeGreaterThan(0)
+    broken.folder = undefined
+    manager.abandon()
+  })
+
+  it('leaves no folder of a partition that could not be made', () => {
+    const { fs, broken } = failing()
+    const root = temporaryFolder()
+    const manager = open(root, { fs })
+    broken.folder = 'new-0'
+    expect(() => manager.create({ topic: 'new', partition: 0 }, TOPIC_ID)).toThrow('full')
+    expect(readdirSync(root)).not.toContain('new-0')
+    broken.folder = undefined
+    append(manager.create({ topic: 'new', partition: 0 }, TOPIC_ID).log, 'a')
     manager.close()
   })
 })
