@@ -279,4 +279,4 @@ it('20,000 damaged requests end in an answer or a closed connection', async () =
   expect(failures.filter((error) => !(error instanceof KafkatsError))).toEqual([])
   expect(peak).toBeLessThan(512 * MIB)
   await works(await connected(broker))
-}, 60_000)
+}, 240_000) // ten seconds on a machine that does nothing else

@@ -16,7 +16,7 @@ const GOLDEN = new URL('../../fixtures/protocol/golden.ndjson', import.meta.url)
 const SIZE_BYTES = 4
 const FENCE_ID = 0x7ffffffe
 /** A request that waits (a fetch, a join) is left alone after this, as by a client that goes away. */
-const WAIT_MS = 40
+const WAIT_MS = 50
 /** They may be right after all, and then make thousands of folders. */
 const LEFT_OUT: ReadonlySet<string> = new Set(['CreateTopics', 'CreatePartitions'])
 const TELLING = [0, 1, 0x7f, 0x80, 0xff] as const
@@ -103,7 +103,7 @@ export async function sendMutated(
   port: number,
   count: number,
   next: () => Buffer,
-  connections = 32,
+  connections = 8,
 ): Promise<Fates> {
   const fates: Fates = { answered: 0, closed: 0, waiting: 0 }
   let left = count
