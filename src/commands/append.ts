@@ -502,7 +502,7 @@ export function renderTotals(totals: AppendTotals): string {
 }
 
 /** The same of the partitions of a cluster, a line each. */
-function renderPartitions(partitions: readonly PartitionTotals[]): string {
+export function renderPartitions(partitions: readonly PartitionTotals[]): string {
   if (partitions.length === 0) return 'nothing appended'
   const lines = partitions.map(
     ({ partition, records, batches, bytes, firstOffset, lastOffset }) =>
