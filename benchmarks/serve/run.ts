@@ -27,7 +27,7 @@ const HELP = `npm run bench:serve -- [OPTIONS]
 
   --runs N           runs of each, in turns, after one that warms up [5]
   --records N        records of 1,000 bytes a run [500000]
-  --latency-seconds N  how long a run at half load takes [8]
+  --latency-seconds N  how long a run at half load takes [6]
   --only PART,PART   only these parts: load, start [both]
   --dir DIR          where the data is made, and removed at the end [in the folder for temporary files]
   --kafkats FILE     bin/run.js of another build
@@ -44,13 +44,14 @@ const PAGES = ['docs/serve-performance.md', 'benchmarks/RESULTS.md']
 const RECORD_BYTES = 1000
 const DATA_BYTES = 2 ** 30
 const SETTLE_MS = 1000
+const WARM_UP_SECONDS = 2
 const ACKS = ['1', 'all'] as const
 
 const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '5' },
     records: { type: 'string', default: '500000' },
-    'latency-seconds': { type: 'string', default: '8' },
+    'latency-seconds': { type: 'string', default: '6' },
     only: { type: 'string', default: 'load,start' },
     dir: { type: 'string', default: tmpdir() },
     kafkats: { type: 'string', default: join(ROOT, 'bin/run.js') },
@@ -145,7 +146,7 @@ async function measureLoad(bench: Bench): Promise<ServeResults['halfLoad']> {
           const run = { topic, recordBytes: RECORD_BYTES, acks, throughput }
           const latency = await tools.produceWarm(
             broker.bootstrap,
-            { ...run, records: throughput * 3 },
+            { ...run, records: throughput * WARM_UP_SECONDS },
             { ...run, records: throughput * latencySeconds },
           )
           figures.add(`latency-${acks}`, side, latency.p99Ms)
