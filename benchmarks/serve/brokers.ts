@@ -119,6 +119,13 @@ export async function kafkaInstallation(classPath: string, work: string): Promis
   }
 }
 
+const running = new Set<ChildProcess>()
+
+/** For a benchmark that is ended itself. */
+export function killRunning(): void {
+  for (const child of running) child.kill('SIGKILL')
+}
+
 /** A process of a broker. */
 export class RunningBroker {
   readonly bootstrap: string
@@ -146,6 +153,8 @@ export class RunningBroker {
     const from = performance.now()
     const child = spawn(program, args, { stdio: ['ignore', file, file] })
     closeSync(file)
+    running.add(child)
+    child.once('exit', () => running.delete(child))
     const ended = once(child, 'exit').then(() => {
       throw new Error(
         `${program} ended while starting:\n${readFileSync(output, 'utf8').slice(-4000)}`,

@@ -15,6 +15,7 @@ import {
   CrashedFolder,
   kafkaInstallation,
   kafkatsInstallation,
+  killRunning,
   RunningBroker,
   type Installation,
 } from './brokers.ts'
@@ -294,6 +295,13 @@ async function main(): Promise<void> {
   if (values.json !== undefined) await writeJson(values.json, results)
   if (values.record) await writeJson(RECORDED, results)
   if (values.record || values.render) await writePages(results)
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    killRunning()
+    process.exit(1)
+  })
 }
 
 try {
