@@ -1,6 +1,6 @@
 import { InvalidConfigError } from '../errors.ts'
 import type { LogManager } from '../storage/index.ts'
-import { apiError, NO_ERROR, type ApiError } from './api-error.ts'
+import { apiError, attempted, isRefusal, NO_ERROR, type ApiError } from './api-error.ts'
 import { BROKER_CONFIGS } from './broker-config-table.ts'
 import type { BrokerConfig } from './broker-config.ts'
 import { parseConfigValue } from './config-type.ts'
@@ -66,7 +66,10 @@ export class ConfigManager {
       )
     }
     if (validateOnly || changes.size === 0) return NO_ERROR
-    this.#metadata.apply([{ kind: 'configure', resource, values: changes }])
+    const written = attempted(() =>
+      this.#metadata.apply([{ kind: 'configure', resource, values: changes }]),
+    )
+    if (isRefusal(written)) return written
     if (resource.type === 'topic') this.#follow(resource.name)
     else for (const name of this.#metadata.image.topics.keys()) this.#follow(name)
     return NO_ERROR

@@ -287,9 +287,17 @@ export class Connection {
 
   /** In pieces, each of which is progress: between them nothing tells a slow reader from one that stands still. */
   async #transfer(parts: readonly ResponsePart[]): Promise<void> {
-    for (const piece of piecesOf(parts)) {
-      await transfer({ to: this.socket, parts: piece, signal: this.signal })
-      this.#lastProgress = Date.now()
+    // Retention, compaction and deletion close files whenever they like; what was promised is sent all the same.
+    const releases = parts.flatMap((part) =>
+      part instanceof Uint8Array ? [] : [part.file.hold?.() ?? nothing],
+    )
+    try {
+      for (const piece of piecesOf(parts)) {
+        await transfer({ to: this.socket, parts: piece, signal: this.signal })
+        this.#lastProgress = Date.now()
+      }
+    } finally {
+      for (const release of releases) release()
     }
   }
 
@@ -317,6 +325,10 @@ export class Connection {
     this.#options.budget.forget(this.#resume)
     this.#aborted.abort()
   }
+}
+
+function nothing(): void {
+  // There was nothing to hold.
 }
 
 /** The same bytes in groups of at most {@link PIECE_BYTES}. */

@@ -1,6 +1,7 @@
 import { KafkatsError, OffsetOutOfRangeError } from '../errors.ts'
 import { ERROR_CODES, type ErrorName } from '../protocol/error-codes.ts'
 import type { FetchData, Isolation, LogManager } from '../storage/index.ts'
+import { errorNameOf } from './api-error.ts'
 import type { MetadataImage } from './metadata/metadata-image.ts'
 import { partitionKey, type Partition } from './partition.ts'
 import { Purgatory } from './purgatory.ts'
@@ -191,7 +192,7 @@ export function checkLeaderEpoch(known: number, leaderEpoch: number): ErrorName 
 /** The answer for records that were not appended. @throws what is no refusal but a fault of ours */
 function refusal(error: unknown, logStartOffset: bigint): AppendResult {
   if (!(error instanceof KafkatsError)) throw error
-  const name: ErrorName = error.kafkaError ?? 'UNKNOWN_SERVER_ERROR'
+  const name = errorNameOf(error)
   return {
     errorCode: ERROR_CODES[name],
     baseOffset: -1n,

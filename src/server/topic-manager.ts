@@ -44,9 +44,14 @@ export class TopicManager {
     const image = this.#metadata.apply([
       { kind: 'create-topic', name, topicId, partitionCount, configs },
     ])
-    this.#makeLogs(name, topicId, 0, partitionCount)
     const topic = image.topics.get(name)
     if (topic === undefined) throw new Error(`the topic ${name} is not in the metadata`)
+    try {
+      this.#makeLogs(name, topicId, 0, partitionCount)
+    } catch (error) {
+      this.#takeBack(topic)
+      throw error
+    }
     return topic
   }
 
@@ -82,13 +87,29 @@ export class TopicManager {
     )
   }
 
+  /** Half a topic would be worse than none. */
+  #takeBack(topic: TopicImage): void {
+    try {
+      this.delete(topic)
+    } catch {
+      // Why it could not be made is what is told; the next start finishes it.
+    }
+  }
+
+  /** Once the metadata says so the topic is gone; a folder that cannot be put aside is told, and is stray at the next start. */
   delete(topic: TopicImage): void {
     this.#metadata.apply([{ kind: 'delete-topic', topicId: topic.topicId }])
+    const failures: unknown[] = []
     for (const partition of topic.partitions.keys()) {
-      this.#logs.delete({ topic: topic.name, partition })
+      try {
+        this.#logs.delete({ topic: topic.name, partition })
+      } catch (error) {
+        failures.push(error)
+      }
       this.#replicas.removed(topic.name, partition)
     }
     this.onDelete(topic)
+    if (failures.length > 0) throw failures[0]
   }
 
   /** @param partitionCount the new total, above the old one */

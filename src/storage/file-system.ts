@@ -73,6 +73,8 @@ export interface OpenFile {
   size(): number
   /** The descriptor, for sendfile and streams; -1 where there is none. */
   readonly fd: number
+  /** Keeps the descriptor good for reading beyond `close`, until the function that is returned is called. */
+  readonly hold?: () => () => void
   /** A second call does nothing. */
   close(): void
 }
@@ -163,6 +165,8 @@ function attempt<T>(action: string, path: string, operation: () => T): T {
 class DiskFile implements OpenFile {
   readonly path: string
   #fd: number
+  #holds = 0
+  #isClosed = false
 
   constructor(path: string, fd: number) {
     this.path = path
@@ -304,8 +308,21 @@ class DiskFile implements OpenFile {
     return attempt('examine', this.path, () => fs.fstatSync(fd).size)
   }
 
+  hold(): () => void {
+    this.#open('hold')
+    this.#holds++
+    let isHeld = true
+    return () => {
+      if (!isHeld) return
+      isHeld = false
+      this.#holds--
+      if (this.#isClosed) this.close()
+    }
+  }
+
   close(): void {
-    if (this.#fd < 0) return
+    this.#isClosed = true
+    if (this.#fd < 0 || this.#holds > 0) return
     const fd = this.#fd
     this.#fd = -1 // even when close fails: the descriptor is gone then, too
     attempt('close', this.path, () => fs.closeSync(fd))

@@ -4,7 +4,7 @@ import {
   type CreatePartitionsTopic,
 } from '../../protocol/messages/create-partitions-request.ts'
 import { CREATE_PARTITIONS_RESPONSE } from '../../protocol/messages/create-partitions-response.ts'
-import { apiError, NO_ERROR, type ApiError } from '../api-error.ts'
+import { apiError, attempted, NO_ERROR, type ApiError } from '../api-error.ts'
 import { serveApi, type ApiHandler } from '../api-handler.ts'
 import type { BrokerServices } from '../broker-services.ts'
 import { assignmentFault } from '../replica-assignment.ts'
@@ -70,6 +70,5 @@ function add(
   }
   // Kafka's own limit; what Kafka answers above it is an unknown server error.
   if (added > MAX_PARTITIONS) return apiError('POLICY_VIOLATION', TOO_MANY_PARTITIONS)
-  if (!validateOnly) topics.addPartitions(topic, count)
-  return NO_ERROR
+  return validateOnly ? NO_ERROR : attempted(() => topics.addPartitions(topic, count))
 }

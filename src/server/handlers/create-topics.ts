@@ -10,7 +10,7 @@ import {
 } from '../../protocol/messages/create-topics-response.ts'
 import { randomUuid } from '../../storage/index.ts'
 import { serveApi, type ApiHandler } from '../api-handler.ts'
-import { apiError, type ApiError } from '../api-error.ts'
+import { apiError, attempted, isRefusal, type ApiError } from '../api-error.ts'
 import type { BrokerServices } from '../broker-services.ts'
 import { assignmentFault } from '../replica-assignment.ts'
 import { topicNameFault } from '../topic-names.ts'
@@ -176,7 +176,13 @@ function created(
   validateOnly: boolean,
 ): CreatableTopicResult {
   // Kafka gives an id to what is only looked at, too.
-  const topicId = validateOnly ? randomUuid() : topics.create(name, partitionCount, configs).topicId
+  let topicId = randomUuid()
+  if (!validateOnly) {
+    const made = attempted(() => {
+      topicId = topics.create(name, partitionCount, configs).topicId
+    })
+    if (isRefusal(made)) return { name, ...made }
+  }
   return {
     name,
     topicId,

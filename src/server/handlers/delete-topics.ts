@@ -8,7 +8,7 @@ import {
   type DeletableTopicResult,
 } from '../../protocol/messages/delete-topics-response.ts'
 import { ZERO_UUID } from '../../protocol/protocol-reader.ts'
-import { apiError, DEFAULT_MESSAGES, NO_ERROR, type ApiError } from '../api-error.ts'
+import { apiError, attempted, DEFAULT_MESSAGES, type ApiError } from '../api-error.ts'
 import { serveApi, type ApiHandler } from '../api-handler.ts'
 import type { BrokerServices } from '../broker-services.ts'
 import type { TopicImage } from '../metadata/metadata-image.ts'
@@ -39,8 +39,8 @@ export function deleteTopicsHandler(services: BrokerServices): ApiHandler {
         return { responses: wanted.map(({ name, topicId }) => result(name, topicId, refusal)) }
       }
       for (const [topic, answer] of resolve(services, wanted, responses)) {
-        services.topics.delete(topic)
-        responses.push(result(answer.name, topic.topicId, NO_ERROR))
+        const deleted = attempted(() => services.topics.delete(topic))
+        responses.push(result(answer.name, topic.topicId, deleted))
       }
       return { responses }
     },

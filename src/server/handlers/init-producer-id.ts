@@ -1,3 +1,4 @@
+import { KafkatsError } from '../../errors.ts'
 import { APIS } from '../../protocol/api-keys.ts'
 import { ERROR_CODES } from '../../protocol/error-codes.ts'
 import { INIT_PRODUCER_ID_REQUEST } from '../../protocol/messages/init-producer-id-request.ts'
@@ -22,7 +23,13 @@ export function initProducerIdHandler({ producerIds, readOnly }: BrokerServices)
       if (transactionalId !== null) {
         return refused(ERROR_CODES.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
       }
-      return { errorCode: ERROR_CODES.NONE, producerId: producerIds.next(), producerEpoch: 0 }
+      try {
+        return { errorCode: ERROR_CODES.NONE, producerId: producerIds.next(), producerEpoch: 0 }
+      } catch (error) {
+        // As Kafka where no block of ids can be had: clients ask again.
+        if (error instanceof KafkatsError) return refused(ERROR_CODES.COORDINATOR_LOAD_IN_PROGRESS)
+        throw error
+      }
     },
   })
 }

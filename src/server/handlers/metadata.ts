@@ -9,7 +9,9 @@ import {
   type MetadataResponseTopic,
 } from '../../protocol/messages/metadata-response.ts'
 import { ZERO_UUID } from '../../protocol/protocol-reader.ts'
+import { KafkatsError } from '../../errors.ts'
 import { isValidTopicName } from '../../storage/index.ts'
+import { errorNameOf } from '../api-error.ts'
 import { serveApi, type ApiHandler } from '../api-handler.ts'
 import type { BrokerServices } from '../broker-services.ts'
 import type { TopicImage } from '../metadata/metadata-image.ts'
@@ -74,10 +76,17 @@ export function metadataHandler(services: BrokerServices): ApiHandler {
     if (!isValidTopicName(name))
       return refused('INVALID_TOPIC_EXCEPTION', name, ZERO_UUID, apiVersion)
     if (!mayCreate) return refused('UNKNOWN_TOPIC_OR_PARTITION', name, ZERO_UUID, apiVersion)
-    if (name === '__consumer_offsets' || name === '__transaction_state') topics.internal(name)
-    else if (topics.collision(name) !== undefined) {
+    const isInternal = name === '__consumer_offsets' || name === '__transaction_state'
+    if (!isInternal && topics.collision(name) !== undefined) {
       return refused('INVALID_TOPIC_EXCEPTION', name, ZERO_UUID, apiVersion)
-    } else topics.createByDefault(name)
+    }
+    try {
+      if (isInternal) topics.internal(name)
+      else topics.createByDefault(name)
+    } catch (error) {
+      if (!(error instanceof KafkatsError)) throw error
+      return refused(errorNameOf(error), name, ZERO_UUID, apiVersion)
+    }
     return refused('LEADER_NOT_AVAILABLE', name, ZERO_UUID, apiVersion)
   }
 }

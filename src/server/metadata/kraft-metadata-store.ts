@@ -295,7 +295,22 @@ export class KraftMetadataStore implements MetadataStore {
     const begin: MetadataRecord = { type: 'BeginTransactionRecord', value: { name: transaction } }
     const end: MetadataRecord = { type: 'EndTransactionRecord', value: {} }
     const all = [encodeMetadataRecord(begin, level), ...values, encodeMetadataRecord(end, level)]
-    for (const batch of batched(all)) this.#append(batch)
+    const { logEndOffset } = this.#log
+    try {
+      for (const batch of batched(all)) this.#append(batch)
+    } catch (error) {
+      // What is written next must not become part of a transaction that never ends.
+      if (this.#log.logEndOffset > logEndOffset) this.#endBrokenTransaction()
+      throw error
+    }
+  }
+
+  #endBrokenTransaction(): void {
+    try {
+      this.#abortTransaction()
+    } catch {
+      this.#log.abandon() // refuses everything from now on; the next opening aborts the transaction
+    }
   }
 
   #append(values: readonly Buffer[]): void {

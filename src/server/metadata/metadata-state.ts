@@ -2,6 +2,7 @@ import type { MetadataRecord } from '../../protocol/messages/metadata-records.ts
 import type { PartitionChangeRecord } from '../../protocol/messages/partition-change-record.ts'
 import type { PartitionRecord } from '../../protocol/messages/partition-record.ts'
 import type { RegisterBrokerRecord } from '../../protocol/messages/register-broker-record.ts'
+import { isValidTopicName } from '../../storage/index.ts'
 import type { ConfigValues, MetadataImage, PartitionImage, TopicImage } from './metadata-image.ts'
 
 /** A partition with what a controller has to know of it to give it a leader. */
@@ -50,6 +51,8 @@ export class MetadataState {
     switch (record.type) {
       case 'TopicRecord': {
         const { name, topicId } = record.value
+        // It becomes the name of a folder.
+        if (!isValidTopicName(name)) throw new Error(`${JSON.stringify(name)} is no topic's name`)
         if (this.topics.has(topicId)) throw new Error(`there is a topic ${topicId} already`)
         this.topics.set(topicId, { name, topicId, partitions: new Map() })
         return
