@@ -66,7 +66,8 @@ them all.`
       exclusive: ['json'],
     })(),
     threads: Flags.integer({
-      summary: 'Threads to use; one a core for 256 MiB of logs or more (64 MiB with --deep), else 1.',
+      summary:
+        'Threads to use; one a core for 256 MiB of logs or more (64 MiB with --deep), else 1.',
       helpValue: 'N',
       min: 1,
       max: 256,

@@ -95,7 +95,9 @@ export class GroupHarness {
       memberId: '',
       groupInstanceId: null,
       protocolType: 'consumer',
-      protocols: [{ name: 'range', metadata: Buffer.from('00000000000100046f726465ffffffff', 'hex') }],
+      protocols: [
+        { name: 'range', metadata: Buffer.from('00000000000100046f726465ffffffff', 'hex') },
+      ],
       sessionTimeoutMs: 10_000,
       rebalanceTimeoutMs: 60_000,
       apiVersion: 3,
