@@ -245,7 +245,11 @@ test('a real Kafka on the folder goes on with the groups, and kafkats with what 
   try {
     await kafka.start()
     bootstrap = kafka.bootstrap
-    expect(kafka.complaints(['__consumer_offsets'])).toEqual([])
+    // Where its controller elects it anew while it loads a partition, Kafka gives that loading up and begins again.
+    const complaints = kafka
+      .complaints(['__consumer_offsets'])
+      .filter((line) => !line.includes('Stopped loading records from __consumer_offsets-'))
+    expect(complaints).toEqual([])
     // It serves before it has read all partitions of the groups.
     await expect.poll(async () => (await ask('list'))['groups'], WAIT).toEqual(listed)
     expect(await offsets(group)).toEqual(before)
