@@ -182,7 +182,7 @@ function ownerIn(bytes: Buffer): LockOwner | undefined {
 }
 
 function thisProcess(): LockOwner {
-  return { pid: process.pid, host: hostname(), startTime: startTimeOf(process.pid) ?? '' }
+  return { pid: process.pid, host: hostname(), startTime: statOf(process.pid)?.startTime ?? '' }
 }
 
 /** Whether the process still runs; `unknown` for one of another machine. */
@@ -193,15 +193,20 @@ export function isOwnerAlive(owner: LockOwner): boolean | 'unknown' {
   } catch (error) {
     return osErrorCode(error) === 'EPERM'
   }
-  const startTime = startTimeOf(owner.pid)
-  return startTime === undefined || owner.startTime === '' || startTime === owner.startTime
+  const stat = statOf(owner.pid)
+  // A dead process that its parent has not asked after still answers to signals, in some containers for ever.
+  if (stat?.state === 'Z') return false
+  return stat === undefined || owner.startTime === '' || stat.startTime === owner.startTime
 }
 
-/** Field 22 of /proc/PID/stat, behind the command's name, which may hold blanks; undefined where there is no /proc. */
-function startTimeOf(pid: number): string | undefined {
+/** Fields 3 and 22 of /proc/PID/stat, behind the command's name, which may hold blanks; undefined where there is no /proc. */
+function statOf(
+  pid: number,
+): { readonly state: string | undefined; readonly startTime: string | undefined } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return { state: fields[0], startTime: fields[19] }
   } catch {
     return undefined
   }

@@ -1,9 +1,11 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { PartitionLockedError, StorageIoError } from '../../src/errors.ts'
 import { diskFileSystem } from '../../src/storage/file-system.ts'
-import { PartitionLock, type LockOwner } from '../../src/storage/partition-lock.ts'
+import { isOwnerAlive, PartitionLock, type LockOwner } from '../../src/storage/partition-lock.ts'
 import { FaultFileSystem } from '../support/fault-file-system.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
@@ -131,3 +133,23 @@ describe('a power loss while a dead lock is taken over', () => {
     }
   })
 })
+
+test.runIf(process.platform === 'linux')(
+  'a process that is dead but not yet reaped holds nothing',
+  async () => {
+    // The shell becomes a program that never asks after its child.
+    const shell = spawn('sh', ['-c', 'sleep 0.3 & echo $!; exec sleep 30'])
+    try {
+      const [line] = (await once(shell.stdout, 'data')) as [Buffer]
+      const pid = Number(line.toString())
+      const stateOf = (): string => readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[2] ?? ''
+      const startTime = readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[21] ?? ''
+      const owner = { pid, host: hostname(), startTime }
+      expect(isOwnerAlive(owner)).toBe(true)
+      await expect.poll(stateOf).toBe('Z')
+      expect(isOwnerAlive(owner)).toBe(false)
+    } finally {
+      shell.kill('SIGKILL')
+    }
+  },
+)
