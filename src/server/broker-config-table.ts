@@ -1,5 +1,6 @@
+import { InvalidConfigError } from '../errors.ts'
 import { BROKER_DEFAULTS } from './broker-config.ts'
-import { atLeast, type ConfigKey, type ConfigType } from './config-type.ts'
+import { atLeast, parseConfigValue, type ConfigKey, type ConfigType } from './config-type.ts'
 import { TOPIC_CONFIGS } from './topic-config-table.ts'
 
 /** A setting of the broker. */
@@ -110,4 +111,13 @@ const CHAINS: readonly (readonly string[])[] = [...TOPIC_CONFIGS.values()]
 export function brokerSynonyms(name: string): readonly string[] {
   const chain = CHAINS.find((names) => names.includes(name))
   return chain === undefined || name === 'log.flush.scheduler.interval.ms' ? [name] : chain
+}
+
+/** @throws InvalidConfigError for the first value that its setting does not take, in Kafka's words */
+export function checkBrokerSettings(given: ReadonlyMap<string, string>): void {
+  for (const [name, text] of given) {
+    const key = BROKER_CONFIGS.get(name)
+    const parsed = key === undefined ? undefined : parseConfigValue(name, key, text)
+    if (parsed !== undefined && 'error' in parsed) throw new InvalidConfigError(parsed.error)
+  }
 }

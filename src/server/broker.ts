@@ -3,6 +3,7 @@ import { LogManager, parseLogConfig, type ConfigProperties } from '../storage/in
 import type { ApiName } from '../protocol/api-keys.ts'
 import type { ApiHandler } from './api-handler.ts'
 import { BackgroundWork } from './background-work.ts'
+import { checkBrokerSettings } from './broker-config-table.ts'
 import { BrokerConfig } from './broker-config.ts'
 import type { BrokerServices } from './broker-services.ts'
 import { ConfigDescriber } from './config-description.ts'
@@ -162,6 +163,7 @@ export class Broker {
   /** Recovers what a crash left, binds the address and begins to serve. */
   static async start(options: BrokerOptions): Promise<Broker> {
     const config = new BrokerConfig(options.brokerConfig, options.config)
+    checkBrokerSettings(config.given)
     parseLogConfig(config.topicDefaults)
     const readOnly = options.readOnly === true
     checkListener({

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
+import { InvalidConfigError } from '../../src/errors.ts'
 import { ERROR_CODES } from '../../src/protocol/error-codes.ts'
 import { API_VERSIONS_REQUEST } from '../../src/protocol/messages/api-versions-request.ts'
 import { API_VERSIONS_RESPONSE } from '../../src/protocol/messages/api-versions-response.ts'
@@ -492,4 +493,17 @@ it('a broker that may only look serves what is there, and refuses to write', asy
     errorCode: ERROR_CODES.POLICY_VIOLATION,
   })
   expect(existsSync(join(dir, '.kafka_cleanshutdown'))).toBe(true)
+})
+
+it.each([
+  ['num.partitions', 'abc'],
+  ['auto.create.topics.enable', 'maybe'],
+  ['log.retention.hours', '1.5'],
+  ['log.no.such.setting', '1'],
+])('a broker does not start with %s=%s, and leaves no folder', async (name, value) => {
+  const dir = join(temporaryFolder(), 'root')
+  await expect(startBroker({ dir, port: 0, brokerConfig: { [name]: value } })).rejects.toThrow(
+    InvalidConfigError,
+  )
+  expect(existsSync(dir)).toBe(false)
 })
