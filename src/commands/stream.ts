@@ -22,7 +22,7 @@ offset to the log end, and closes the connection. The bytes are not looked at: w
 their checksums. The folder is opened for reading only and may belong to a running broker.
 
 On Linux a socket gets them by sendfile, without a copy through this process, from a thread of its \
-own; elsewhere, and to stdout, they are copied. The line on stderr says which it was.
+own; elsewhere, to stdout, and below 256 KiB, where that is quicker, they are copied. The line on stderr says which it was.
 
 The exit status is 1 where nobody listens, or the reader goes before it has everything, and 3 \
 where the log is damaged behind what was sent. A log that ends inside a batch is damaged too, \
